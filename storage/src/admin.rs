@@ -1,0 +1,187 @@
+//! Changing what exists: topics, configs, log starts, producer ids. Each is one metadata frame and its `apply`.
+//!
+//! The second half of `Store`'s face. Invariant: a change is visible when the call returns, and durable when
+//! `acknowledged()` reaches the position it returned.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::append::{append_metadata, metadata_draft};
+use crate::catalog::{TopicRecord, encode_configs};
+use crate::error::TopicError;
+use crate::frame::FrameKind;
+use crate::partition_log::PartitionLog;
+use crate::position::{Offset, Position};
+use crate::store::Store;
+use crate::topic::{Configs, Topic};
+
+/// Partitions of one topic at most.
+const MAX_PARTITIONS: u32 = 1_000_000;
+/// Producer ids reserved by one frame.
+const PRODUCER_ID_BLOCK: i64 = 1000;
+
+impl Store {
+    /// Creates a topic; it is visible at once, durable when `acknowledged() >=` the returned position.
+    ///
+    /// # Errors
+    /// `Exists`, `Limit`, log failures.
+    pub fn create_topic(
+        &self,
+        name: &str,
+        id: Uuid,
+        partitions: u32,
+        configs: Configs,
+    ) -> Result<(Arc<Topic>, Position), TopicError> {
+        check_partitions(partitions)?;
+        let catalog = &self.engine().catalog;
+        let prepare = || {
+            if catalog.topic(name).is_some() {
+                return Err(TopicError::Exists(name.to_owned()));
+            }
+            let record = TopicRecord { id, name: name.to_owned(), partitions, configs };
+            let number = catalog.next_number();
+            let draft = metadata_draft(FrameKind::Topic, number, 0, 0, record.encode());
+            Ok((draft, (number, record)))
+        };
+        append_metadata(self.engine(), prepare, |(number, record)| catalog.apply_topic(number, record))
+    }
+
+    /// Deletes a topic and all its records.
+    ///
+    /// # Errors
+    /// `Unknown` when it is gone already.
+    pub fn delete_topic(&self, topic: &Topic) -> Result<Position, TopicError> {
+        let engine = self.engine();
+        let prepare = || {
+            engine.catalog.topic_by_number(topic.number()).ok_or(TopicError::Unknown)?;
+            Ok((metadata_draft(FrameKind::TopicDeleted, topic.number(), 0, 0, Bytes::new()), ()))
+        };
+        let apply = |()| {
+            if let Some(topic) = engine.catalog.apply_topic_deleted(topic.number()) {
+                topic.partitions().iter().for_each(|partition| partition.apply_deleted(&engine.extents));
+            }
+        };
+        append_metadata(engine, prepare, apply).map(|((), end)| end)
+    }
+
+    /// Grows a topic to `partitions` in all.
+    ///
+    /// # Errors
+    /// `FewerPartitions` (also when equal), `Unknown`.
+    pub fn add_partitions(&self, topic: &Topic, partitions: u32) -> Result<Position, TopicError> {
+        check_partitions(partitions)?;
+        self.change_topic(topic, |record| {
+            let current = record.partitions;
+            if partitions <= current {
+                return Err(TopicError::FewerPartitions { current, asked: partitions });
+            }
+            record.partitions = partitions;
+            Ok(())
+        })
+    }
+
+    /// Replaces the topic's config overrides.
+    ///
+    /// # Errors
+    /// `Unknown`, log failures.
+    pub fn set_topic_configs(&self, topic: &Topic, configs: Configs) -> Result<Position, TopicError> {
+        self.change_topic(topic, |record| {
+            record.configs = configs;
+            Ok(())
+        })
+    }
+
+    fn change_topic(
+        &self,
+        topic: &Topic,
+        change: impl FnOnce(&mut TopicRecord) -> Result<(), TopicError>,
+    ) -> Result<Position, TopicError> {
+        let catalog = &self.engine().catalog;
+        let prepare = || {
+            let topic = catalog.topic_by_number(topic.number()).ok_or(TopicError::Unknown)?;
+            let mut record = topic.record();
+            change(&mut record)?;
+            Ok((
+                metadata_draft(FrameKind::Topic, topic.number(), 0, 0, record.encode()),
+                (topic.number(), record),
+            ))
+        };
+        append_metadata(self.engine(), prepare, |(number, record)| catalog.apply_topic(number, record))
+            .map(|(_, end)| end)
+    }
+
+    /// Dynamic broker configs that were set over the wire.
+    #[must_use]
+    pub fn broker_configs(&self) -> Arc<Configs> {
+        self.engine().catalog.broker_configs()
+    }
+
+    /// Replaces the dynamic broker configs.
+    ///
+    /// # Errors
+    /// Log failures.
+    pub fn set_broker_configs(&self, configs: Configs) -> Result<Position, TopicError> {
+        let catalog = &self.engine().catalog;
+        let prepare =
+            || Ok((metadata_draft(FrameKind::BrokerConfigs, 0, 0, 0, encode_configs(&configs)), configs));
+        append_metadata(self.engine(), prepare, |configs| catalog.apply_broker_configs(configs))
+            .map(|((), end)| end)
+    }
+
+    /// Moves the log start forward (DeleteRecords). A lower or equal offset changes nothing.
+    ///
+    /// # Errors
+    /// `OutOfRange` above the high watermark.
+    pub fn advance_log_start(
+        &self,
+        partition: &PartitionLog,
+        offset: Offset,
+    ) -> Result<Position, TopicError> {
+        let (log_start, high_watermark) = (partition.log_start_offset(), partition.high_watermark());
+        if offset > high_watermark || offset < 0 {
+            return Err(TopicError::OutOfRange { offset, log_start, high_watermark });
+        }
+        if offset <= log_start {
+            return Ok(self.acknowledged());
+        }
+        let numbers = (partition.topic_number(), partition.partition().unsigned_abs());
+        let engine = self.engine();
+        let prepare = || {
+            if partition.is_deleted() {
+                return Err(TopicError::Unknown);
+            }
+            Ok((metadata_draft(FrameKind::LogStart, numbers.0, numbers.1, offset, Bytes::new()), ()))
+        };
+        let apply = |()| partition.apply_log_start(offset, &engine.extents);
+        let (applied, end) = append_metadata(engine, prepare, apply)?;
+        applied.map_err(Arc::new)?;
+        Ok(end)
+    }
+
+    /// Reserves one producer id that was never given before, also across kill -9, once the position is acknowledged.
+    ///
+    /// # Errors
+    /// Log failures.
+    pub fn allocate_producer_id(&self) -> Result<(i64, Position), TopicError> {
+        let mut next = self.next_producer_id.lock().expect("no panic under this lock");
+        let catalog = &self.engine().catalog;
+        if *next >= catalog.reserved_producer_ids() {
+            let below = catalog.reserved_producer_ids() + PRODUCER_ID_BLOCK;
+            let prepare = || {
+                Ok::<_, TopicError>((metadata_draft(FrameKind::ProducerIds, 0, 0, below, Bytes::new()), ()))
+            };
+            append_metadata(self.engine(), prepare, |()| catalog.apply_producer_ids(below))?;
+        }
+        *next += 1;
+        Ok((*next - 1, self.engine().log.written()))
+    }
+}
+
+fn check_partitions(partitions: u32) -> Result<(), TopicError> {
+    if (1..=MAX_PARTITIONS).contains(&partitions) {
+        return Ok(());
+    }
+    Err(TopicError::Limit(format!("{partitions} partitions asked for; a topic has 1 to {MAX_PARTITIONS}")))
+}

@@ -1,0 +1,103 @@
+//! What exists: topics, producer ids given away, dynamic broker configs. A projection of the log's metadata frames.
+//!
+//! Changed only by `apply`, which the live path and recovery share. Invariant: topic numbers are never reused, so frames
+//! of a deleted topic can never be taken for another's.
+
+mod payload;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::{Arc, RwLock};
+
+use dashmap::DashMap;
+use uuid::Uuid;
+
+use crate::partition_log::PartitionLog;
+use crate::topic::{Configs, Topic};
+
+pub(crate) use payload::{TopicRecord, decode_configs, encode_configs};
+
+/// All topics and the few other things that metadata frames describe.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    by_name: DashMap<Arc<str>, Arc<Topic>>,
+    by_id: DashMap<Uuid, Arc<Topic>>,
+    by_number: RwLock<BTreeMap<u32, Arc<Topic>>>,
+    next_number: AtomicU32,
+    /// Producer ids below are given away, as far as the log knows.
+    reserved_producer_ids: AtomicI64,
+    broker_configs: RwLock<Arc<Configs>>,
+}
+
+impl Catalog {
+    pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        self.by_name.get(name).map(|topic| Arc::clone(&topic))
+    }
+
+    pub(crate) fn topic_by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        self.by_id.get(&id).map(|topic| Arc::clone(&topic))
+    }
+
+    pub(crate) fn topic_by_number(&self, number: u32) -> Option<Arc<Topic>> {
+        self.by_number.read().expect("no panic under this lock").get(&number).cloned()
+    }
+
+    pub(crate) fn partition(&self, topic: u32, partition: u32) -> Option<Arc<PartitionLog>> {
+        self.topic_by_number(topic)?.partition(i32::try_from(partition).ok()?)
+    }
+
+    /// By number, which is the order of creation.
+    pub(crate) fn topics(&self) -> Vec<Arc<Topic>> {
+        self.by_number.read().expect("no panic under this lock").values().cloned().collect()
+    }
+
+    pub(crate) fn next_number(&self) -> u32 {
+        self.next_number.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn reserved_producer_ids(&self) -> i64 {
+        self.reserved_producer_ids.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn broker_configs(&self) -> Arc<Configs> {
+        Arc::clone(&self.broker_configs.read().expect("no panic under this lock"))
+    }
+
+    /// Creates the topic or brings it to the recorded state.
+    pub(crate) fn apply_topic(&self, number: u32, record: TopicRecord) -> Arc<Topic> {
+        let topic = self.topic_by_number(number).unwrap_or_else(|| self.insert(number, &record));
+        topic.grow_to(record.partitions);
+        topic.set_configs(record.configs);
+        topic
+    }
+
+    fn insert(&self, number: u32, record: &TopicRecord) -> Arc<Topic> {
+        let topic = Arc::new(Topic::new(&record.name, record.id, number));
+        self.by_number.write().expect("no panic under this lock").insert(number, Arc::clone(&topic));
+        self.by_id.insert(record.id, Arc::clone(&topic));
+        self.by_name.insert(Arc::clone(topic.name()), Arc::clone(&topic));
+        self.raise_next_number(number + 1);
+        topic
+    }
+
+    /// Removes the topic and returns it, for its partitions to be cleared.
+    pub(crate) fn apply_topic_deleted(&self, number: u32) -> Option<Arc<Topic>> {
+        let topic = self.by_number.write().expect("no panic under this lock").remove(&number)?;
+        self.by_id.remove(&topic.id());
+        self.by_name.remove_if(topic.name(), |_, current| current.number() == number);
+        Some(topic)
+    }
+
+    pub(crate) fn apply_producer_ids(&self, below: i64) {
+        self.reserved_producer_ids.fetch_max(below, Ordering::Relaxed);
+    }
+
+    pub(crate) fn apply_broker_configs(&self, configs: Configs) {
+        *self.broker_configs.write().expect("no panic under this lock") = Arc::new(configs);
+    }
+
+    /// From a snapshot, or after an insert: numbers below were used.
+    pub(crate) fn raise_next_number(&self, next: u32) {
+        self.next_number.fetch_max(next, Ordering::Relaxed);
+    }
+}

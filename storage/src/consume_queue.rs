@@ -1,0 +1,234 @@
+//! The consume queue: one 48-byte entry per batch, base offset to commitlog position, for one partition.
+//!
+//! A value inside `PartitionLog`. Full pages of 85 entries live in shared extent files ([`Extents`]), the growing last
+//! page in memory. Invariants: base offsets increase strictly; the running maximum never decreases; every entry is
+//! derived from the frame it points at.
+
+mod entry;
+mod extents;
+
+use crate::error::Error;
+use crate::position::Offset;
+
+pub(crate) use entry::{Entry, FIRST_OF_GROUP};
+pub(crate) use extents::Extents;
+use extents::{ENTRIES_PER_PAGE, NO_PAGE};
+
+/// A full page in an extent file, with what searches need to know without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageRef {
+    pub(crate) number: u32,
+    pub(crate) first_offset: Offset,
+    /// Greatest timestamp of the page's own batches, ms.
+    pub(crate) max_timestamp: i64,
+    /// Greatest timestamp from the queue's first entry ever to this page's last, ms.
+    pub(crate) running_max: i64,
+}
+
+/// The queue of one partition.
+#[derive(Debug, Clone)]
+pub(crate) struct ConsumeQueue {
+    pages: Vec<PageRef>,
+    tail: Tail,
+    /// Where the tail page was last written, `NO_PAGE` when never.
+    tail_page: u32,
+    /// The tail has entries that no extent file holds.
+    dirty: bool,
+    running_max: i64,
+}
+
+/// The last, partly filled page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tail {
+    /// So many entries in the extent page `tail_page`; not read yet.
+    OnDisk(u8),
+    Loaded(Vec<Entry>),
+}
+
+impl Default for ConsumeQueue {
+    fn default() -> Self {
+        Self {
+            pages: Vec::new(),
+            tail: Tail::Loaded(Vec::new()),
+            tail_page: NO_PAGE,
+            dirty: false,
+            running_max: -1,
+        }
+    }
+}
+
+/// What the snapshot keeps of a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct QueueDirectory {
+    pub(crate) pages: Vec<PageRef>,
+    pub(crate) tail_page: u32,
+    pub(crate) tail_len: u8,
+    pub(crate) running_max: i64,
+}
+
+impl ConsumeQueue {
+    /// As a checkpoint left it; the tail is read on first use.
+    pub(crate) fn from_directory(directory: QueueDirectory) -> Self {
+        let tail =
+            if directory.tail_len == 0 { Tail::Loaded(Vec::new()) } else { Tail::OnDisk(directory.tail_len) };
+        Self {
+            pages: directory.pages,
+            tail,
+            tail_page: directory.tail_page,
+            dirty: false,
+            running_max: directory.running_max,
+        }
+    }
+
+    /// For the snapshot. Valid once the page of [`ConsumeQueue::save_tail`] is in its extent file.
+    pub(crate) fn directory(&self) -> QueueDirectory {
+        let tail_len = match &self.tail {
+            Tail::OnDisk(len) => *len,
+            Tail::Loaded(entries) => u8::try_from(entries.len()).expect("a page has 85 entries"),
+        };
+        QueueDirectory {
+            pages: self.pages.clone(),
+            tail_page: self.tail_page,
+            tail_len,
+            running_max: self.running_max,
+        }
+    }
+
+    /// Hands the tail page to the background writer when it changed since the last time, for a snapshot to name it.
+    pub(crate) fn save_tail(&mut self, topic: u32, partition: u32, extents: &Extents) {
+        let Tail::Loaded(entries) = &self.tail else { return };
+        if !self.dirty || entries.is_empty() {
+            return;
+        }
+        if self.tail_page == NO_PAGE {
+            self.tail_page = extents.allocate();
+        }
+        self.dirty = false;
+        extents.put(self.tail_page, entry::encode_page(topic, partition, entries));
+    }
+
+    /// Adds the entry of a batch just appended or replayed; its running maximum is filled in here.
+    pub(crate) fn push(
+        &mut self,
+        mut entry: Entry,
+        topic: u32,
+        partition: u32,
+        extents: &Extents,
+    ) -> Result<(), Error> {
+        self.running_max = self.running_max.max(entry.max_timestamp);
+        entry.running_max = self.running_max;
+        let tail = self.load_tail(extents)?;
+        tail.push(entry);
+        let full = tail.len() == ENTRIES_PER_PAGE;
+        self.dirty = true;
+        if full {
+            self.seal_tail(topic, partition, extents);
+        }
+        Ok(())
+    }
+
+    fn seal_tail(&mut self, topic: u32, partition: u32, extents: &Extents) {
+        let Tail::Loaded(entries) = &mut self.tail else { return };
+        let number = if self.tail_page == NO_PAGE { extents.allocate() } else { self.tail_page };
+        let page = PageRef {
+            number,
+            first_offset: entries[0].base_offset,
+            max_timestamp: entries.iter().map(|entry| entry.max_timestamp).max().unwrap_or(-1),
+            running_max: self.running_max,
+        };
+        extents.put(number, entry::encode_page(topic, partition, entries));
+        extents.relieve();
+        entries.clear();
+        self.pages.push(page);
+        self.tail_page = NO_PAGE;
+        self.dirty = false;
+    }
+
+    fn load_tail(&mut self, extents: &Extents) -> Result<&mut Vec<Entry>, Error> {
+        if let Tail::OnDisk(len) = self.tail {
+            let mut entries = extents.read(self.tail_page)?;
+            entries.truncate(usize::from(len));
+            if entries.len() < usize::from(len) {
+                return Err(extents.damaged(self.tail_page, "fewer entries than the checkpoint says"));
+            }
+            self.tail = Tail::Loaded(entries);
+        }
+        match &mut self.tail {
+            Tail::Loaded(entries) => Ok(entries),
+            Tail::OnDisk(_) => unreachable!("loaded above"),
+        }
+    }
+
+    /// Calls `visit` with entries in offset order, beginning with the one that holds `from` (or the next one after a
+    /// gap), until it returns false.
+    pub(crate) fn visit_from(
+        &mut self,
+        from: Offset,
+        extents: &Extents,
+        mut visit: impl FnMut(&Entry) -> bool,
+    ) -> Result<(), Error> {
+        let after = self.pages.partition_point(|page| page.first_offset <= from);
+        for index in after.saturating_sub(1)..self.pages.len() {
+            let entries = extents.read(self.pages[index].number)?;
+            let start = entries.partition_point(|entry| entry.last_offset() < from);
+            if !entries[start..].iter().all(&mut visit) {
+                return Ok(());
+            }
+        }
+        let tail = self.load_tail(extents)?;
+        let start = tail.partition_point(|entry| entry.last_offset() < from);
+        let _ended_early = !tail[start..].iter().all(visit);
+        Ok(())
+    }
+
+    /// The first offset from which a batch with `max_timestamp >= timestamp` may start, judged page by page; `None`
+    /// when no page can hold one. `visit_from` that offset finds the batch within one page.
+    pub(crate) fn first_page_reaching(&mut self, timestamp: i64, log_start: Offset) -> Option<Offset> {
+        let start = self.pages.partition_point(|page| page.first_offset <= log_start).saturating_sub(1);
+        // The running maximum is monotone. Where it was below `timestamp` at the log start, the first page whose
+        // running maximum reaches it is the first whose own maximum does; else trimmed batches blur it: scan.
+        let blurred = start.checked_sub(1).is_some_and(|before| self.pages[before].running_max >= timestamp)
+            || (log_start > 0 && start == 0);
+        let pages = &self.pages[start..];
+        let found = if blurred {
+            pages.iter().position(|page| page.max_timestamp >= timestamp)
+        } else {
+            Some(pages.partition_point(|page| page.running_max < timestamp)).filter(|at| *at < pages.len())
+        };
+        match found {
+            Some(at) => Some(pages[at].first_offset.max(log_start)),
+            None if self.running_max < timestamp => None,
+            None => Some(self.tail_offset(log_start)),
+        }
+    }
+
+    /// An offset from which `visit_from` visits the tail page only (or nothing).
+    fn tail_offset(&self, log_start: Offset) -> Offset {
+        match (&self.tail, self.pages.last()) {
+            (Tail::Loaded(entries), _) if !entries.is_empty() => entries[0].base_offset.max(log_start),
+            (_, Some(last)) => last.first_offset.max(log_start),
+            _ => log_start,
+        }
+    }
+
+    /// Drops full pages that lie wholly below `log_start` and gives their numbers back.
+    pub(crate) fn truncate_front(&mut self, log_start: Offset, extents: &Extents) {
+        let keep_from = self.pages.partition_point(|page| page.first_offset <= log_start).saturating_sub(1);
+        extents.free(self.pages.drain(..keep_from).map(|page| page.number));
+    }
+
+    /// Gives all pages back: the partition is gone.
+    pub(crate) fn clear(&mut self, extents: &Extents) {
+        extents.free(self.pages.drain(..).map(|page| page.number));
+        if self.tail_page != NO_PAGE {
+            extents.free([self.tail_page]);
+        }
+        *self = Self::default();
+    }
+
+    /// Pages in use, for the free list at start.
+    pub(crate) fn page_numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        let tail = (self.tail_page != NO_PAGE).then_some(self.tail_page);
+        self.pages.iter().map(|page| page.number).chain(tail)
+    }
+}

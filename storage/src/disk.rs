@@ -1,0 +1,95 @@
+//! The file system as a seam: everything the log asks of a disk, and nothing more.
+//!
+//! [`LocalDisk`] is the machine's file system; tests put a simulated disk in its place that loses, reorders and tears
+//! what was not synced. Files are written by positioned writes and read as [`Bytes`] (slices of a read-only map on the
+//! real disk), so a full or failing disk is an error value and never a signal.
+
+mod local;
+mod mapped;
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::io::{self, IoSlice};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use local::LocalDisk;
+
+/// A held directory lock; dropping it releases the lock.
+pub type DirLock = Box<dyn Any + Send + Sync>;
+
+/// A file system. Names and removals are durable only after [`Disk::sync_dir`] of their directory.
+pub trait Disk: Send + Sync + Debug {
+    /// Creates a directory and its parents.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// File names in a directory, in no order.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Creates a file of `len` zero bytes whose blocks are allocated; replaces an existing one.
+    ///
+    /// # Errors
+    /// `StorageFull` when the blocks are not there; no file is left behind then.
+    fn create(&self, path: &Path, len: u64) -> io::Result<Arc<dyn DiskFile>>;
+    /// Opens an existing file for reading and writing.
+    ///
+    /// # Errors
+    /// `NotFound` and what else the system says.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+    /// Renames, replacing the target.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes names in the directory durable.
+    ///
+    /// # Errors
+    /// As the system says; poisons the log.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes the exclusive lock of the file at `path` and writes `contents` into it. `None` when another process has it.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn try_lock(&self, path: &Path, contents: &str) -> io::Result<Option<DirLock>>;
+}
+
+/// An open file of fixed length.
+pub trait DiskFile: Send + Sync + Debug {
+    /// Its length, bytes.
+    fn len(&self) -> u64;
+    /// Whether it has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Writes all of `slices`, one after the other, at byte `at`. May be torn by a crash until synced.
+    ///
+    /// # Errors
+    /// As the system says; what was written is then unknown.
+    fn write_all_at(&self, slices: &mut [IoSlice<'_>], at: u64) -> io::Result<()>;
+    /// `len` bytes at `at`, sharing memory with the file where it can.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` past the end.
+    fn read(&self, at: u64, len: usize) -> io::Result<Bytes>;
+    /// Returns when all bytes written before the call are on stable storage (`fdatasync`).
+    ///
+    /// # Errors
+    /// As the system says. Never retry: the kernel may have dropped the dirty pages.
+    fn sync(&self) -> io::Result<()>;
+    /// Makes the range zero.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn zero(&self, at: u64, len: u64) -> io::Result<()>;
+}

@@ -1,0 +1,20 @@
+//! The one place with `unsafe`: a file mapped read-only.
+#![expect(unsafe_code, reason = "mapping a file is unsafe by nature; the proof is beside the call")]
+
+use std::fs::File;
+use std::io;
+
+use bytes::Bytes;
+use memmap2::MmapOptions;
+
+/// The whole file as shared, read-only memory. The map lives as long as any slice of it.
+pub(super) fn map_read_only(file: &File, len: usize) -> io::Result<Bytes> {
+    if len == 0 {
+        return Ok(Bytes::new());
+    }
+    // SAFETY: the directory lock keeps other processes out, and this crate never shortens a file it has open, so the
+    // pages stay mapped. Bytes change only by our own `pwritev`; the log hands out slices only below the written
+    // position, which is never written again while a slice of the file lives.
+    let map = unsafe { MmapOptions::new().len(len).map(file) }?;
+    Ok(Bytes::from_owner(map))
+}

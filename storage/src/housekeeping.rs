@@ -1,0 +1,80 @@
+//! Background work of the store: the next file ahead of need, queue pages to their extents, checkpoints.
+//!
+//! One thread; every step is a function that deterministic tests call themselves. Nothing here holds the append lock
+//! but the freezing of state for a checkpoint.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::checkpoint::Checkpoint;
+use crate::data_dir::write_atomically;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::flush::flush_once;
+use crate::snapshot;
+
+/// Between two rounds under load.
+const ROUND: Duration = Duration::from_millis(20);
+
+/// Runs until the store is closed. Sleeps while nothing is appended.
+pub(crate) fn run(engine: &Arc<Engine>) {
+    loop {
+        engine.housekeeper.wait();
+        if engine.is_closed() {
+            return;
+        }
+        if let Err(error) = round(engine) {
+            tracing::warn!(%error, "housekeeping failed; it is tried again");
+        }
+        thread::sleep(ROUND);
+    }
+}
+
+fn round(engine: &Engine) -> Result<(), Error> {
+    if engine.log.poison().reason().is_some() {
+        return Ok(());
+    }
+    let written = engine.log.written().0;
+    if written % engine.log.file_size() > engine.log.file_size() / 4 {
+        engine.log.prepare_next()?;
+    }
+    engine.extents.write_pending()?;
+    let (_, position) = *engine.last_checkpoint.lock().expect("no panic under this lock");
+    if written - position.0 >= engine.config.checkpoint_bytes {
+        checkpoint(engine, false)?;
+    }
+    Ok(())
+}
+
+/// Writes a checkpoint at the log's end. A crash anywhere leaves the previous one usable.
+pub(crate) fn checkpoint(engine: &Engine, clean: bool) -> Result<(), Error> {
+    let mut last = engine.last_checkpoint.lock().expect("no panic under this lock");
+    let (frozen, position, quarantined) = {
+        let writer = engine.writer.lock().expect("no panic under the append lock");
+        let frozen = snapshot::encode(&engine.catalog, &engine.extents, writer.tail());
+        (frozen, writer.tail(), engine.extents.quarantined())
+    };
+    flush_once(engine)?;
+    engine.extents.write_pending()?;
+    engine.extents.sync()?;
+    let (previous, sequence) = (last.0, last.0 + 1);
+    write_atomically(&*engine.disk, &engine.dir.snapshots(), &snapshot_name(sequence), &frozen)?;
+    let durable = engine.log.synced();
+    let next_incarnation = engine.log.next_incarnation();
+    let begin = engine.log.begin();
+    Checkpoint { sequence, position, durable, begin, next_incarnation, clean }
+        .store(&*engine.disk, &engine.dir)?;
+    *last = (sequence, position);
+    engine.extents.release(quarantined);
+    if previous > 0 {
+        let path = engine.dir.snapshots().join(snapshot_name(previous));
+        engine.disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
+    }
+    Ok(())
+}
+
+/// File name of the snapshot that checkpoint `sequence` names.
+pub(crate) fn snapshot_name(sequence: u64) -> String {
+    format!("{sequence:020}")
+}

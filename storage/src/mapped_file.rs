@@ -1,0 +1,138 @@
+//! One file of the commitlog: a 4 KiB header, then frames up to its fixed size.
+//!
+//! Called by `commit_log`. Invariant: a file's header says which positions it holds and which incarnation (use) of the
+//! file this is, so frames left over from an earlier use never validate.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::disk::{Disk, DiskFile};
+use crate::position::Position;
+
+/// Bytes before the first frame.
+pub(crate) const FILE_HEADER_LEN: u64 = 4096;
+/// "OLOG" and format version 1.
+const MAGIC: u64 = 0x4f4c_4f47_0000_0001;
+const USED: usize = 48;
+
+/// Why a file is not a commitlog file.
+#[derive(Debug, Error)]
+pub(crate) enum FileHeaderError {
+    #[error("no commitlog header")]
+    Magic,
+    #[error("header CRC does not match")]
+    Crc,
+    #[error("header says position {found}, the file name says {named}")]
+    Position { found: u64, named: u64 },
+    #[error("file has {found} bytes, expected {expected}")]
+    Length { found: u64, expected: u64 },
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// An open commitlog file.
+#[derive(Debug)]
+pub(crate) struct MappedFile {
+    base: Position,
+    incarnation: u32,
+    file: Arc<dyn DiskFile>,
+}
+
+impl MappedFile {
+    /// 20 digits, so that names sort as positions do.
+    pub(crate) fn path(dir: &Path, base: Position) -> PathBuf {
+        dir.join(format!("{:020}", base.0))
+    }
+
+    /// Allocates the file and makes its header and its name durable.
+    pub(crate) fn create(
+        disk: &dyn Disk,
+        dir: &Path,
+        base: Position,
+        incarnation: u32,
+        size: u64,
+    ) -> io::Result<Self> {
+        let file = disk.create(&Self::path(dir, base), size)?;
+        let header = encode_header(base, incarnation, size);
+        file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
+        file.sync()?;
+        disk.sync_dir(dir)?;
+        Ok(Self { base, incarnation, file })
+    }
+
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        base: Position,
+        size: u64,
+    ) -> Result<Self, FileHeaderError> {
+        let file = disk.open(&Self::path(dir, base))?;
+        if file.len() != size {
+            return Err(FileHeaderError::Length { found: file.len(), expected: size });
+        }
+        let header = file.read(0, USED)?;
+        let incarnation = decode_header(&header, base)?;
+        Ok(Self { base, incarnation, file })
+    }
+
+    pub(crate) fn base(&self) -> Position {
+        self.base
+    }
+
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+
+    /// First position after the file.
+    pub(crate) fn end(&self) -> Position {
+        self.base.plus(self.file.len())
+    }
+
+    pub(crate) fn write_at(&self, slices: &mut [IoSlice<'_>], position: Position) -> io::Result<()> {
+        self.file.write_all_at(slices, position.0 - self.base.0)
+    }
+
+    pub(crate) fn read(&self, position: Position, len: usize) -> io::Result<Bytes> {
+        self.file.read(position.0 - self.base.0, len)
+    }
+
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    /// Makes everything from `position` to the end of the file zero.
+    pub(crate) fn zero_from(&self, position: Position) -> io::Result<()> {
+        self.file.zero(position.0 - self.base.0, self.end().0 - position.0)
+    }
+}
+
+fn encode_header(base: Position, incarnation: u32, size: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(USED);
+    out.extend_from_slice(&MAGIC.to_be_bytes());
+    out.extend_from_slice(&base.0.to_be_bytes());
+    out.extend_from_slice(&size.to_be_bytes());
+    out.extend_from_slice(&incarnation.to_be_bytes());
+    out.resize(USED - 4, 0);
+    let crc = crc32c::crc32c(&out);
+    out.extend_from_slice(&crc.to_be_bytes());
+    out
+}
+
+fn decode_header(bytes: &[u8], named: Position) -> Result<u32, FileHeaderError> {
+    let u64_at = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+    let u32_at = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
+    if u64_at(0) != MAGIC {
+        return Err(FileHeaderError::Magic);
+    }
+    if crc32c::crc32c(&bytes[..USED - 4]) != u32_at(USED - 4) {
+        return Err(FileHeaderError::Crc);
+    }
+    if u64_at(8) != named.0 {
+        return Err(FileHeaderError::Position { found: u64_at(8), named: named.0 });
+    }
+    Ok(u32_at(24))
+}

@@ -1,0 +1,159 @@
+//! Opening a data directory: newest checkpoint, its snapshot, then one replay through the live `apply`.
+//!
+//! Called by `store`. The rules for what a bad frame means are in `docs/STORAGE_FORMAT.md` §8: a torn tail is cut,
+//! damage below what was proven durable is refused with file and position named, and nothing is shortened then.
+
+mod apply;
+mod files;
+mod scan;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::catalog::Catalog;
+use crate::checkpoint::Checkpoint;
+use crate::clock::Clock;
+use crate::commit_log::{CommitLog, LogWriter};
+use crate::consume_queue::Extents;
+use crate::data_dir::{DataDir, Format};
+use crate::disk::Disk;
+use crate::engine::Parts;
+use crate::error::{Error, OpenError};
+use crate::housekeeping::snapshot_name;
+use crate::mapped_file::{FILE_HEADER_LEN, MappedFile};
+use crate::position::Position;
+use crate::snapshot;
+use crate::store::StoreConfig;
+
+use apply::{Pass, Replay};
+use files::LogFiles;
+use scan::Scan;
+
+/// What opening found, for one log line and the tests.
+#[derive(Debug, Clone, Default)]
+pub struct Recovered {
+    /// The last process closed the store properly.
+    pub clean: bool,
+    /// Frames replayed after the checkpoint.
+    pub frames: u64,
+    /// Bytes replayed after the checkpoint.
+    pub bytes: u64,
+    /// Bytes of a torn tail that were cut.
+    pub cut: u64,
+    /// Partitions found.
+    pub partitions: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Brings the projections to the end of the log and makes that end durable.
+pub(crate) fn recover(
+    config: StoreConfig,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    dir: DataDir,
+    format: Format,
+    was_running: bool,
+) -> Result<(Parts, Recovered), OpenError> {
+    let mut files = LogFiles::open(&*disk, dir.commit_log(), format.file_size)?;
+    let checkpoint = Checkpoint::load(&*disk, &dir)?;
+    files.check_holds(checkpoint.as_ref())?;
+    let extents = Extents::new(Arc::clone(&disk), dir.consume_queue(), format.file_size);
+    let (catalog, base) = load_snapshot(&*disk, &dir, &extents, checkpoint.as_ref());
+
+    let clean = checkpoint.is_some_and(|slot| slot.clean) && !was_running && base.is_some();
+    let mut recovered = Recovered { clean, ..Recovered::default() };
+    let durable = checkpoint.map_or(Position(0), |slot| slot.durable);
+    let start = base.unwrap_or_else(|| files.first_frame());
+    let end = replay(&files, &catalog, &extents, start, base.is_some(), durable, &mut recovered)?;
+    if !clean {
+        recovered.cut = files.cut(&*disk, end)?;
+    }
+    files.sync_from(start)?;
+
+    let next_incarnation = files.next_incarnation().max(checkpoint.map_or(1, |slot| slot.next_incarnation));
+    let (files, last, next_incarnation) = files.finish(&*disk, end, next_incarnation)?;
+    let end = end.max(last.base().plus(FILE_HEADER_LEN));
+    let log =
+        CommitLog::new(Arc::clone(&disk), dir.commit_log(), format.file_size, files, end, next_incarnation);
+    for topic in catalog.topics() {
+        recovered.partitions += topic.partitions().len();
+    }
+    let last_checkpoint = (checkpoint.map_or(0, |slot| slot.sequence), base.unwrap_or_default());
+    let writer = LogWriter::new(last, end);
+    Ok((Parts { config, disk, clock, dir, log, extents, catalog, writer, last_checkpoint }, recovered))
+}
+
+/// The catalog as of the checkpoint and its position, or an empty one when the whole log must be replayed.
+fn load_snapshot(
+    disk: &dyn Disk,
+    dir: &DataDir,
+    extents: &Extents,
+    checkpoint: Option<&Checkpoint>,
+) -> (Catalog, Option<Position>) {
+    let Some(checkpoint) = checkpoint else { return (Catalog::default(), None) };
+    let path = dir.snapshots().join(snapshot_name(checkpoint.sequence));
+    let catalog = Catalog::default();
+    let loaded = disk
+        .open(&path)
+        .and_then(|file| file.read(0, usize::try_from(file.len()).map_err(std::io::Error::other)?))
+        .map_err(|error| error.to_string())
+        .and_then(|bytes| snapshot::decode(&bytes, &catalog, extents, checkpoint.position));
+    match loaded {
+        Ok(()) => (catalog, Some(checkpoint.position)),
+        Err(reason) => {
+            tracing::warn!(file = %path.display(), %reason, "state snapshot is unusable; replaying the whole log");
+            extents.set_used(Vec::new());
+            (Catalog::default(), None)
+        }
+    }
+}
+
+/// Applies every whole group from `start` on; returns where the log ends.
+fn replay(
+    files: &LogFiles,
+    catalog: &Catalog,
+    extents: &Extents,
+    start: Position,
+    from_snapshot: bool,
+    durable: Position,
+    recovered: &mut Recovered,
+) -> Result<Position, OpenError> {
+    // Without a snapshot, metadata may stand behind records that need it (it moves when old files are given up), so
+    // metadata is replayed first.
+    let passes: &[Pass] = if from_snapshot { &[Pass::Everything] } else { &[Pass::Metadata, Pass::Records] };
+    let mut end = start;
+    for pass in passes {
+        let replay = Replay { catalog, extents, pass: *pass };
+        let mut scan = Scan::new(files, start, durable);
+        while let Some(group) = scan.next_group()? {
+            recovered.frames += group.len() as u64;
+            for (header, payload) in &group {
+                replay.apply(header, payload).map_err(|what| files.corrupt(header.position, what))?;
+            }
+        }
+        end = scan.end();
+        if !recovered.clean {
+            scan.check_torn()?;
+        }
+    }
+    recovered.bytes = end.0 - start.0;
+    for topic in catalog.topics() {
+        for partition in topic.partitions().iter() {
+            let next_offset = partition.state().next_offset;
+            partition.publish_log_end(next_offset);
+            partition.publish_high_watermark(next_offset);
+        }
+    }
+    Ok(end)
+}
+
+/// A file that must be there is not.
+fn missing(dir: &std::path::Path, position: Position) -> Error {
+    Error::Corrupt {
+        file: MappedFile::path(dir, position),
+        at: 0,
+        position,
+        what: "this commitlog file is missing; put it back from a backup".to_owned(),
+    }
+}

@@ -1,0 +1,176 @@
+//! The commitlog files as a start finds them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::checkpoint::Checkpoint;
+use crate::disk::Disk;
+use crate::error::Error;
+use crate::mapped_file::{FILE_HEADER_LEN, FileHeaderError, MappedFile};
+use crate::position::Position;
+
+use super::missing;
+
+/// All files in order, without gaps.
+pub(super) struct LogFiles {
+    dir: PathBuf,
+    size: u64,
+    files: BTreeMap<u64, Arc<MappedFile>>,
+}
+
+impl LogFiles {
+    /// Opens what is there. A last file whose header never became durable was never used: it is removed.
+    pub(super) fn open(disk: &dyn Disk, dir: PathBuf, size: u64) -> Result<Self, Error> {
+        let names = disk.list(&dir).map_err(|error| Error::io("list", &dir, error))?;
+        let mut bases: Vec<u64> =
+            names.iter().filter(|name| name.len() == 20).filter_map(|name| name.parse().ok()).collect();
+        bases.sort_unstable();
+        let mut files = BTreeMap::new();
+        for (index, base) in bases.iter().enumerate() {
+            let last = index + 1 == bases.len();
+            match MappedFile::open(disk, &dir, Position(*base), size) {
+                Ok(file) => {
+                    files.insert(*base, Arc::new(file));
+                }
+                Err(FileHeaderError::Magic | FileHeaderError::Length { .. } | FileHeaderError::Crc)
+                    if last && index > 0 =>
+                {
+                    let path = MappedFile::path(&dir, Position(*base));
+                    disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
+                }
+                Err(FileHeaderError::Magic | FileHeaderError::Length { .. }) if last && *base == 0 => {
+                    // The very first file of a directory whose creation was cut short.
+                    let path = MappedFile::path(&dir, Position(*base));
+                    disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
+                }
+                Err(FileHeaderError::Io(error)) => {
+                    return Err(Error::io("open", MappedFile::path(&dir, Position(*base)), error));
+                }
+                Err(error) => {
+                    let (file, position) = (MappedFile::path(&dir, Position(*base)), Position(*base));
+                    return Err(Error::Corrupt { file, at: 0, position, what: error.to_string() });
+                }
+            }
+        }
+        let files = Self { dir, size, files };
+        files.check_contiguous()?;
+        Ok(files)
+    }
+
+    fn check_contiguous(&self) -> Result<(), Error> {
+        let mut expected = None;
+        for file in self.files.values() {
+            if let Some(expected) = expected.filter(|expected| *expected != file.base()) {
+                return Err(missing(&self.dir, expected));
+            }
+            expected = Some(file.end());
+        }
+        Ok(())
+    }
+
+    /// Refuses a directory whose checkpoint speaks of positions that no file holds.
+    pub(super) fn check_holds(&self, checkpoint: Option<&Checkpoint>) -> Result<(), Error> {
+        let Some(checkpoint) = checkpoint else { return Ok(()) };
+        let end = self.files.values().next_back().map_or(Position(0), |file| file.end());
+        for position in [checkpoint.begin, checkpoint.position, checkpoint.durable] {
+            if self.at(position).is_none() && position != end {
+                return Err(missing(&self.dir, Position(position.0 / self.size * self.size)));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn first_frame(&self) -> Position {
+        self.files.values().next().map_or(Position(0), |file| file.base()).plus(FILE_HEADER_LEN)
+    }
+
+    pub(super) fn at(&self, position: Position) -> Option<&Arc<MappedFile>> {
+        let (_, file) = self.files.range(..=position.0).next_back()?;
+        (position < file.end()).then_some(file)
+    }
+
+    /// Files from the one that holds `position` on.
+    pub(super) fn from(&self, position: Position) -> impl Iterator<Item = &Arc<MappedFile>> {
+        self.files.values().filter(move |file| file.end() > position)
+    }
+
+    /// The error for a bad frame.
+    pub(super) fn corrupt(&self, position: Position, what: String) -> Error {
+        let base = Position(position.0 / self.size * self.size);
+        Error::Corrupt { file: MappedFile::path(&self.dir, base), at: position.0 - base.0, position, what }
+    }
+
+    pub(super) fn io(&self, position: Position, error: io::Error) -> Error {
+        Error::io("read", MappedFile::path(&self.dir, Position(position.0 / self.size * self.size)), error)
+    }
+
+    /// Makes everything from `end` on zero or gone, durably, so that no later start can take it for frames. Returns
+    /// how many bytes up to the last one that was not zero.
+    pub(super) fn cut(&mut self, disk: &dyn Disk, end: Position) -> Result<u64, Error> {
+        let mut cut = 0;
+        let later: Vec<Arc<MappedFile>> =
+            self.files.values().filter(|file| file.base() >= end).cloned().collect();
+        for file in later.iter().rev() {
+            let used = last_nonzero(file, file.base().plus(FILE_HEADER_LEN))
+                .map_err(|error| self.io(file.base(), error))?;
+            cut += used;
+            let path = MappedFile::path(&self.dir, file.base());
+            disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
+            self.files.remove(&file.base().0);
+        }
+        if !later.is_empty() {
+            disk.sync_dir(&self.dir).map_err(|error| Error::io("sync", &self.dir, error))?;
+        }
+        if let Some(file) = self.at(end) {
+            let used = last_nonzero(file, end).map_err(|error| self.io(end, error))?;
+            if used > 0 {
+                file.zero_from(end).and_then(|()| file.sync()).map_err(|error| self.io(end, error))?;
+            }
+            cut += used;
+        }
+        Ok(cut)
+    }
+
+    /// What was replayed may be in the page cache only (after a kill): makes it durable before it is built upon.
+    pub(super) fn sync_from(&self, start: Position) -> Result<(), Error> {
+        for file in self.from(start) {
+            file.sync()
+                .map_err(|error| Error::io("sync", MappedFile::path(&self.dir, file.base()), error))?;
+        }
+        Ok(())
+    }
+
+    /// Above every incarnation seen here.
+    pub(super) fn next_incarnation(&self) -> u32 {
+        self.files.values().map(|file| file.incarnation()).max().map_or(1, |newest| newest + 1)
+    }
+
+    /// The files and the one that takes the next frame, created when there is none.
+    #[expect(clippy::type_complexity, reason = "handed over once, taken apart at once")]
+    pub(super) fn finish(
+        mut self,
+        disk: &dyn Disk,
+        end: Position,
+        next_incarnation: u32,
+    ) -> Result<(BTreeMap<u64, Arc<MappedFile>>, Arc<MappedFile>, u32), Error> {
+        if let Some(file) = self.files.values().next_back().filter(|file| end <= file.end()) {
+            let file = Arc::clone(file);
+            return Ok((self.files, file, next_incarnation));
+        }
+        let base = self.files.values().next_back().map_or(Position(0), |file| file.end());
+        let file = MappedFile::create(disk, &self.dir, base, next_incarnation, self.size)
+            .map_err(|error| Error::io("create", MappedFile::path(&self.dir, base), error))?;
+        let file = Arc::new(file);
+        self.files.insert(base.0, Arc::clone(&file));
+        Ok((self.files, file, next_incarnation + 1))
+    }
+}
+
+/// Bytes from `start` to the end of the last 8-byte word that is not zero.
+fn last_nonzero(file: &MappedFile, start: Position) -> io::Result<u64> {
+    let len = usize::try_from(file.end().0 - start.0).map_err(io::Error::other)?;
+    let bytes = file.read(start, len)?;
+    Ok(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1))
+}

@@ -1,0 +1,163 @@
+//! Walking the log frame by frame, group by group, until the first thing that is not a whole, valid group.
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::frame::{ALIGNMENT, EXTENSION_LEN, FrameHeader, FrameKind, HEADER_LEN};
+use crate::mapped_file::{FILE_HEADER_LEN, MappedFile};
+use crate::position::Position;
+
+use super::files::LogFiles;
+
+type Frame = (FrameHeader, Bytes);
+
+/// A walk from one position to the end of the log.
+pub(super) struct Scan<'a> {
+    files: &'a LogFiles,
+    /// Start of the group that comes next.
+    at: Position,
+    /// Proven durable: by the checkpoint, or by what frames said when they were written.
+    durable: Position,
+    /// Why the walk ended.
+    stopped: Option<String>,
+}
+
+impl<'a> Scan<'a> {
+    pub(super) fn new(files: &'a LogFiles, start: Position, durable: Position) -> Self {
+        Self { files, at: start, durable, stopped: None }
+    }
+
+    /// Where the log ends, once `next_group` gave `None`.
+    pub(super) fn end(&self) -> Position {
+        self.at
+    }
+
+    /// The next whole group. `None` at the first thing that is none.
+    pub(super) fn next_group(&mut self) -> Result<Option<Vec<Frame>>, Error> {
+        let mut group: Vec<Frame> = Vec::new();
+        let mut at = self.at;
+        loop {
+            let Some(file) = self.files.at(at) else {
+                self.stopped = Some("the log ends with its last file".to_owned());
+                return Ok(None);
+            };
+            if at == file.base() {
+                at = at.plus(FILE_HEADER_LEN);
+                if group.is_empty() {
+                    self.at = at;
+                }
+            }
+            let (header, payload) = match read_frame(file, at) {
+                Ok(Ok(frame)) => frame,
+                Ok(Err(reason)) => {
+                    self.stopped = Some(reason);
+                    return Ok(None);
+                }
+                Err(error) => return Err(self.files.io(at, error)),
+            };
+            let end = at.plus(u64::from(header.length));
+            if header.kind == FrameKind::Blank && group.is_empty() {
+                if end != file.end() {
+                    self.stopped = Some("a blank frame does not end with its file".to_owned());
+                    return Ok(None);
+                }
+                (self.at, at) = (end, end);
+                continue;
+            }
+            let misplaced = header.kind == FrameKind::Blank || header.first != group.is_empty();
+            let expected = group.last().map(|(last, _)| last.remainder - 1);
+            if misplaced || expected.is_some_and(|expected| expected != header.remainder) {
+                self.stopped = Some("a group of frames is not complete".to_owned());
+                return Ok(None);
+            }
+            let complete = header.remainder == 0;
+            group.push((header, payload));
+            at = end;
+            if complete {
+                self.at = at;
+                self.durable = self.durable.max(durable_upto(&group[0]));
+                for (header, payload) in &mut group {
+                    if header.first {
+                        *payload = payload.slice(EXTENSION_LEN..);
+                    }
+                }
+                return Ok(Some(group));
+            }
+        }
+    }
+
+    /// After the walk: a bad frame at or above what was durable is a torn tail; below, it is damage. Frames behind it
+    /// are searched for what they say about that: unsynced pages reach a disk in any order.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming file and position.
+    pub(super) fn check_torn(&self) -> Result<(), Error> {
+        let mut durable = self.durable;
+        for file in self.files.from(self.at) {
+            let start = self.at.max(file.base().plus(FILE_HEADER_LEN));
+            durable = durable.max(self.probe(file, start)?);
+        }
+        if durable <= self.at {
+            return Ok(());
+        }
+        let reason = self.stopped.as_deref().unwrap_or("it ends here");
+        let what = format!(
+            "{reason}, but the log was durable up to position {durable}; nothing was changed. Put the file back from \
+             a backup"
+        );
+        Err(self.files.corrupt(self.at, what))
+    }
+
+    /// The highest `durable_upto` of any valid frame from `start` on.
+    fn probe(&self, file: &MappedFile, start: Position) -> Result<Position, Error> {
+        let mut durable = Position(0);
+        let mut at = start;
+        let io = |error| self.files.io(start, error);
+        let len = usize::try_from(file.end().0.saturating_sub(start.0)).unwrap_or(0);
+        let bytes = file.read(start, len).map_err(io)?;
+        while at.plus(HEADER_LEN as u64) <= file.end() {
+            let offset = usize::try_from(at.0 - start.0).expect("files fit the address space");
+            let zero = bytes[offset..offset + 8] == [0; 8];
+            match if zero { Err(String::new()) } else { read_frame(file, at).map_err(io)? } {
+                Ok(frame) => {
+                    durable = durable.max(durable_upto(&frame));
+                    at = at.plus(u64::from(frame.0.length));
+                }
+                Err(_) => at = at.plus(ALIGNMENT),
+            }
+        }
+        Ok(durable)
+    }
+}
+
+/// A valid frame and its extension and payload, or why there is none.
+fn read_frame(file: &MappedFile, at: Position) -> std::io::Result<Result<Frame, String>> {
+    let room = file.end().0 - at.0;
+    if room < HEADER_LEN as u64 {
+        return Ok(Err("no room for a frame".to_owned()));
+    }
+    let bytes = file.read(at, HEADER_LEN)?;
+    let header = match FrameHeader::decode(bytes[..].try_into().expect("64 bytes were read")) {
+        Ok(header) => header,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    if !header.stands_at(at, file.incarnation()) {
+        return Ok(Err("the frame belongs to another place or an earlier use of the file".to_owned()));
+    }
+    if u64::from(header.length) > room {
+        return Ok(Err("the frame is longer than the file".to_owned()));
+    }
+    let extension = if header.first { EXTENSION_LEN } else { 0 };
+    let len = extension + usize::try_from(header.payload_len).expect("32 bits fit");
+    let payload = file.read(at.plus(HEADER_LEN as u64), len)?;
+    if crc32c::crc32c(&payload) != header.payload_crc {
+        return Ok(Err("payload CRC does not match".to_owned()));
+    }
+    Ok(Ok((header, payload)))
+}
+
+fn durable_upto(frame: &Frame) -> Position {
+    let (header, payload) = frame;
+    let extension = payload.first_chunk::<EXTENSION_LEN>().filter(|_| header.first);
+    extension.map_or(Position(0), |bytes| Position(u64::from_be_bytes(*bytes)))
+}

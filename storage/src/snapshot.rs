@@ -1,0 +1,104 @@
+//! The state snapshot: everything that frames below a position add up to, as one file (`docs/STORAGE_FORMAT.md` §7).
+//!
+//! Called by `housekeeping` (encode, under the append lock) and `recovery` (decode). Invariant: decode gives back what
+//! was encoded, or an error; a damaged snapshot never yields state.
+
+mod partition;
+
+use std::sync::Arc;
+
+use bytes::BufMut;
+
+use crate::catalog::{Catalog, TopicRecord, decode_configs, encode_configs};
+use crate::consume_queue::Extents;
+use crate::decode::{DecodeError, Reader};
+use crate::position::Position;
+
+/// "OLSN" and format version 1.
+const MAGIC: u64 = 0x4f4c_534e_0000_0001;
+const CRC_LEN: usize = 4;
+
+/// State at `position`. The caller holds the append lock, so that nothing moves. The snapshot counts once the pages that
+/// wait in `extents` are on disk.
+pub(crate) fn encode(catalog: &Catalog, extents: &Extents, position: Position) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.put_u64(MAGIC);
+    out.put_u64(position.0);
+    out.put_u32(catalog.next_number());
+    out.put_i64(catalog.reserved_producer_ids());
+    put_sized(&mut out, &encode_configs(&catalog.broker_configs()));
+    let topics = catalog.topics();
+    out.put_u32(u32::try_from(topics.len()).expect("topic numbers are u32"));
+    for topic in topics {
+        out.put_u32(topic.number());
+        put_sized(&mut out, &topic.record().encode());
+        for partition in topic.partitions().iter() {
+            let mut state = partition.state();
+            let index = partition.partition().unsigned_abs();
+            state.queue.save_tail(topic.number(), index, extents);
+            partition::encode(&mut out, partition.log_start_offset(), &state);
+        }
+    }
+    let crc = crc32c::crc32c(&out);
+    out.put_u32(crc);
+    out
+}
+
+/// Fills an empty catalog; tells `extents` which pages are in use.
+///
+/// # Errors
+/// A sentence that says what does not fit; the catalog is then unusable.
+pub(crate) fn decode(
+    bytes: &[u8],
+    catalog: &Catalog,
+    extents: &Extents,
+    position: Position,
+) -> Result<(), String> {
+    let (body, crc) = bytes.split_at_checked(bytes.len().saturating_sub(CRC_LEN)).ok_or("it is empty")?;
+    if crc != crc32c::crc32c(body).to_be_bytes() {
+        return Err("its CRC does not match".to_owned());
+    }
+    let mut reader = Reader::new(body);
+    decode_body(&mut reader, catalog, extents, position).map_err(|error| error.to_string())?;
+    reader.finish().map_err(|error| error.to_string())
+}
+
+fn decode_body(
+    reader: &mut Reader<'_>,
+    catalog: &Catalog,
+    extents: &Extents,
+    position: Position,
+) -> Result<(), DecodeError> {
+    if reader.u64()? != MAGIC || reader.u64()? != position.0 {
+        return Err(DecodeError::Short);
+    }
+    let next_number = reader.u32()?;
+    catalog.apply_producer_ids(reader.i64()?);
+    let configs = reader.length()?;
+    catalog.apply_broker_configs(decode_configs(reader.take(configs)?)?);
+    let topics = reader.length()?;
+    let mut used_pages = Vec::new();
+    for _ in 0..topics {
+        let number = reader.u32()?;
+        let len = reader.length()?;
+        let mut record = TopicRecord::decode(reader.take(len)?)?;
+        let partitions = std::mem::take(&mut record.partitions);
+        let topic = catalog.apply_topic(number, record);
+        let partitions = (0..partitions)
+            .map(|partition| {
+                let log = partition::decode(reader, number, partition)?;
+                used_pages.extend(log.state().queue.page_numbers());
+                Ok(Arc::new(log))
+            })
+            .collect::<Result<Vec<_>, DecodeError>>()?;
+        topic.set_partitions(partitions);
+    }
+    catalog.raise_next_number(next_number);
+    extents.set_used(used_pages);
+    Ok(())
+}
+
+fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.put_u32(u32::try_from(bytes.len()).expect("texts are smaller than frames"));
+    out.put_slice(bytes);
+}

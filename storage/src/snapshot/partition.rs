@@ -1,0 +1,117 @@
+//! One partition inside a snapshot. A partition that nothing was ever written to takes one byte.
+
+use bytes::BufMut;
+
+use crate::consume_queue::{ConsumeQueue, PageRef, QueueDirectory};
+use crate::decode::{DecodeError, Reader};
+use crate::leader_epochs::LeaderEpochs;
+use crate::partition_log::{PartitionLog, PartitionState};
+use crate::position::Offset;
+use crate::producer_state::{ProducerState, ProducerStates, WrittenBatch};
+
+const EMPTY: u8 = 0;
+const FULL: u8 = 1;
+
+pub(super) fn encode(out: &mut Vec<u8>, log_start: Offset, state: &PartitionState) {
+    if state.next_offset == 0 {
+        out.put_u8(EMPTY);
+        return;
+    }
+    out.put_u8(FULL);
+    out.put_i64(log_start);
+    out.put_i64(state.next_offset);
+    out.put_u64(state.appended_bytes);
+    out.put_u64(state.trimmed_bytes);
+    put_count(out, state.epochs.entries().len());
+    for (epoch, start) in state.epochs.entries() {
+        out.put_i32(*epoch);
+        out.put_i64(*start);
+    }
+    put_producers(out, state.producers.as_deref());
+    let directory = state.queue.directory();
+    out.put_i64(directory.running_max);
+    out.put_u32(directory.tail_page);
+    out.put_u8(directory.tail_len);
+    put_count(out, directory.pages.len());
+    for page in &directory.pages {
+        out.put_u32(page.number);
+        out.put_i64(page.first_offset);
+        out.put_i64(page.max_timestamp);
+        out.put_i64(page.running_max);
+    }
+}
+
+fn put_producers(out: &mut Vec<u8>, producers: Option<&ProducerStates>) {
+    put_count(out, producers.map_or(0, ProducerStates::len));
+    for (id, state) in producers.into_iter().flat_map(ProducerStates::iter) {
+        out.put_i64(*id);
+        out.put_i16(state.epoch);
+        out.put_i64(state.last_timestamp);
+        put_count(out, state.batches.len());
+        for batch in &state.batches {
+            out.put_i32(batch.base_sequence);
+            out.put_i32(batch.last_sequence);
+            out.put_i64(batch.base_offset);
+        }
+    }
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.put_u32(u32::try_from(count).expect("counts are below 2^32"));
+}
+
+pub(super) fn decode(
+    reader: &mut Reader<'_>,
+    topic: u32,
+    partition: u32,
+) -> Result<PartitionLog, DecodeError> {
+    if reader.u8()? == EMPTY {
+        return Ok(PartitionLog::new(topic, partition));
+    }
+    let log_start = reader.i64()?;
+    let next_offset = reader.i64()?;
+    let (appended_bytes, trimmed_bytes) = (reader.u64()?, reader.u64()?);
+    let epochs = reader.length()?;
+    let epochs =
+        (0..epochs).map(|_| Ok((reader.i32()?, reader.i64()?))).collect::<Result<_, DecodeError>>()?;
+    let producers = decode_producers(reader)?;
+    let (running_max, tail_page, tail_len) = (reader.i64()?, reader.u32()?, reader.u8()?);
+    let pages = reader.length()?;
+    let pages = (0..pages)
+        .map(|_| {
+            Ok(PageRef {
+                number: reader.u32()?,
+                first_offset: reader.i64()?,
+                max_timestamp: reader.i64()?,
+                running_max: reader.i64()?,
+            })
+        })
+        .collect::<Result<_, DecodeError>>()?;
+    let state = PartitionState {
+        queue: ConsumeQueue::from_directory(QueueDirectory { pages, tail_page, tail_len, running_max }),
+        producers,
+        epochs: LeaderEpochs::from_entries(epochs),
+        next_offset,
+        appended_bytes,
+        trimmed_bytes,
+    };
+    Ok(PartitionLog::with_state(topic, partition, log_start, state))
+}
+
+fn decode_producers(reader: &mut Reader<'_>) -> Result<Option<Box<ProducerStates>>, DecodeError> {
+    let count = reader.length()?;
+    let mut producers = ProducerStates::default();
+    for _ in 0..count {
+        let id = reader.i64()?;
+        let (epoch, last_timestamp) = (reader.i16()?, reader.i64()?);
+        let batches = reader.length()?;
+        let batches = (0..batches)
+            .map(|_| {
+                let (base_sequence, last_sequence) = (reader.i32()?, reader.i32()?);
+                Ok(WrittenBatch { base_sequence, last_sequence, base_offset: reader.i64()? })
+            })
+            .collect::<Result<_, DecodeError>>()?;
+        producers.insert(id, ProducerState { epoch, last_timestamp, batches });
+    }
+    Ok((count > 0).then(|| Box::new(producers)))
+}

@@ -1,0 +1,268 @@
+//! The one handle on a data directory: what `broker` calls.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::append::{self, Append, Appended};
+use crate::clock::Clock;
+use crate::data_dir::DataDir;
+use crate::disk::{DirLock, Disk};
+use crate::engine::Engine;
+use crate::error::{AppendError, Error, OpenError, ReadError};
+use crate::partition_log::PartitionLog;
+use crate::position::{Offset, Position};
+use crate::read::{self, Batches, ReadRequest};
+use crate::recovery::{self, Recovered};
+use crate::timestamp_search::{self, TimestampOffset};
+use crate::topic::Topic;
+use crate::{flush, housekeeping};
+
+/// When an append counts as acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushMode {
+    /// When `fdatasync` has returned for it.
+    Sync,
+    /// When written; synced in the background this often.
+    Interval(Duration),
+    /// When written; the kernel decides when it reaches the disk.
+    Os,
+}
+
+/// How a store is laid out and kept.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// The data directory; created when missing.
+    pub dir: PathBuf,
+    /// Size of a commitlog file, bytes. Fixed at the directory's creation; a later open with another value keeps the old one.
+    pub file_size: u64,
+    /// When an append counts as acknowledged.
+    pub flush: FlushMode,
+    /// A checkpoint is written after this many appended bytes at the latest.
+    pub checkpoint_bytes: u64,
+    /// Start the flusher and housekeeping threads. Off in deterministic tests, which call the steps themselves.
+    pub threads: bool,
+}
+
+/// What the log tells its owner, from the thread where it happened. Must be handled quickly and without calling back.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Appends below `position` are acknowledged, and these partitions' high watermarks moved.
+    Acknowledged {
+        /// First position that is not acknowledged yet.
+        position: Position,
+        /// Partitions whose high watermark moved.
+        partitions: &'a [Arc<PartitionLog>],
+    },
+    /// A write or sync failed: nothing will be acknowledged any more.
+    Poisoned(&'a str),
+}
+
+/// Receives [`Event`]s.
+pub type Listener = Box<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// An open data directory.
+pub struct Store {
+    engine: Arc<Engine>,
+    store_id: Uuid,
+    /// The next producer id to give; those below the catalog's reservation are free to give.
+    pub(crate) next_producer_id: Mutex<i64>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    _lock: DirLock,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("dir", &self.engine.dir.root()).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens or creates the directory, recovers the log, starts the threads.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; a directory that is refused is left as it was.
+    pub fn open(
+        config: StoreConfig,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        listener: Listener,
+    ) -> Result<(Arc<Self>, Recovered), OpenError> {
+        let (threads, started_ms) = (config.threads, clock.now_ms());
+        let dir = DataDir::new(config.dir.clone());
+        let lock = dir.lock(&*disk)?;
+        let format = dir.format_or_create(&*disk, config.file_size)?;
+        let was_running = dir.is_marked_running(&*disk);
+        let (parts, mut recovered) = recovery::recover(config, disk, clock, dir, format, was_running)?;
+        parts.dir.mark_running(&*parts.disk)?;
+        let engine = Arc::new(Engine::new(parts, listener));
+        let took = engine.clock.now_ms() - started_ms;
+        recovered.took = Duration::from_millis(took.unsigned_abs());
+        let store = Arc::new(Self {
+            next_producer_id: Mutex::new(engine.catalog.reserved_producer_ids()),
+            store_id: format.store_id,
+            threads: Mutex::new(Vec::new()),
+            _lock: lock,
+            engine,
+        });
+        if threads {
+            store.start_threads()?;
+        }
+        Ok((store, recovered))
+    }
+
+    fn start_threads(&self) -> Result<(), Error> {
+        let mut threads = self.threads.lock().expect("no panic under this lock");
+        let mut start = |name: &str, job: fn(&Arc<Engine>)| {
+            let engine = Arc::clone(&self.engine);
+            let thread = thread::Builder::new().name(name.to_owned()).spawn(move || job(&engine));
+            threads.push(
+                thread.map_err(|error| Error::io("start a thread for", self.engine.dir.root(), error))?,
+            );
+            Ok::<_, Error>(())
+        };
+        start("flusher", flush::run)?;
+        start("housekeeping", housekeeping::run)?;
+        Ok(())
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Random id of this directory, made at its creation; serves as Kafka's cluster id.
+    #[must_use]
+    pub fn cluster_id(&self) -> Uuid {
+        self.store_id
+    }
+
+    /// Appends each batch to its partition, all in one group where they fit one file. Results in the order of `batches`.
+    pub fn append(&self, batches: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
+        append::append(&self.engine, batches)
+    }
+
+    /// First position not acknowledged under the flush mode. Wait for `>= Appended::end` before answering acks=all.
+    #[must_use]
+    pub fn acknowledged(&self) -> Position {
+        self.engine.acknowledged()
+    }
+
+    /// Whole batches from the one that holds `request.from`, zero-copy. Empty at `from == limit`.
+    ///
+    /// # Errors
+    /// `OutOfRange` outside `[log_start, log_end]`.
+    pub fn read(&self, partition: &PartitionLog, request: &ReadRequest) -> Result<Batches, ReadError> {
+        read::read(&self.engine.log, &self.engine.extents, partition, request)
+    }
+
+    /// First record in offset order of the first batch with max timestamp >= `timestamp_ms` whose own timestamp is
+    /// >= `timestamp_ms`, at or above the log start and below `limit` (Kafka `UnifiedLog.fetchOffsetByTimestamp`).
+    ///
+    /// # Errors
+    /// Io or corruption only.
+    pub fn offset_for_timestamp(
+        &self,
+        partition: &PartitionLog,
+        timestamp_ms: i64,
+        limit: Offset,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        let (log, extents) = (&self.engine.log, &self.engine.extents);
+        timestamp_search::first_at_or_after(log, extents, partition, timestamp_ms, limit)
+    }
+
+    /// The first record that carries the partition's greatest timestamp (ListOffsets -3), below `limit`.
+    ///
+    /// # Errors
+    /// Io or corruption only.
+    pub fn offset_of_max_timestamp(
+        &self,
+        partition: &PartitionLog,
+        limit: Offset,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        timestamp_search::greatest(&self.engine.log, &self.engine.extents, partition, limit)
+    }
+
+    /// Topic by name.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        self.engine.catalog.topic(name)
+    }
+
+    /// Topic by id.
+    #[must_use]
+    pub fn topic_by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        self.engine.catalog.topic_by_id(id)
+    }
+
+    /// All topics, sorted by name.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        let mut topics = self.engine.catalog.topics();
+        topics.sort_by(|a, b| a.name().cmp(b.name()));
+        topics
+    }
+
+    /// Number of partitions over all topics.
+    #[must_use]
+    pub fn partition_count(&self) -> usize {
+        self.engine.catalog.topics().iter().map(|topic| topic.partitions().len()).sum()
+    }
+
+    /// Why the log stopped, when it did.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<String> {
+        self.engine.log.poison().reason().map(str::to_owned)
+    }
+
+    /// Bytes of commitlog files on disk, and the log's length in bytes ever appended.
+    #[must_use]
+    pub fn log_size(&self) -> (u64, u64) {
+        let log = &self.engine.log;
+        (log.file_count() as u64 * log.file_size(), log.written().0)
+    }
+
+    /// Syncs what is written and acknowledges it. The flusher does this by itself; for tests without threads.
+    ///
+    /// # Errors
+    /// `Poisoned`.
+    pub fn flush(&self) -> Result<(), Error> {
+        flush::flush_once(&self.engine)
+    }
+
+    /// Forgets idempotent producers whose newest record is older (`producer.id.expiration.ms`).
+    pub fn expire_producers(&self, before_ms: i64) {
+        for topic in self.engine.catalog.topics() {
+            topic.partitions().iter().for_each(|partition| partition.expire_producers(before_ms));
+        }
+    }
+
+    /// Writes a checkpoint: the next start replays only what comes after.
+    ///
+    /// # Errors
+    /// Io; the previous checkpoint stays valid.
+    pub fn checkpoint(&self) -> Result<(), Error> {
+        housekeeping::checkpoint(&self.engine, false)
+    }
+
+    /// Syncs, checkpoints, ends the threads, removes `abort`. Appends fail afterwards.
+    ///
+    /// # Errors
+    /// Io; the next start then recovers as after a crash.
+    pub fn close(&self) -> Result<(), Error> {
+        self.engine.close_to_appends();
+        let threads = std::mem::take(&mut *self.threads.lock().expect("no panic under this lock"));
+        for thread in threads {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                return Err(Error::Poisoned("a storage thread panicked".to_owned()));
+            }
+        }
+        self.engine.log.poison().check()?;
+        housekeeping::checkpoint(&self.engine, true)?;
+        self.engine.dir.mark_stopped(&*self.engine.disk)
+    }
+}

@@ -1,0 +1,106 @@
+//! One topic: its name, id, number in the log, partitions and config overrides.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use uuid::Uuid;
+
+use crate::catalog::TopicRecord;
+use crate::partition_log::PartitionLog;
+
+/// Config overrides by Kafka's key, as they were set. Defaults are the broker's business.
+pub type Configs = BTreeMap<String, String>;
+
+/// A topic that exists, or existed when the caller got hold of it.
+#[derive(Debug)]
+pub struct Topic {
+    name: Arc<str>,
+    id: Uuid,
+    number: u32,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    partitions: Arc<[Arc<PartitionLog>]>,
+    configs: Arc<Configs>,
+}
+
+impl Topic {
+    pub(crate) fn new(name: &str, id: Uuid, number: u32) -> Self {
+        let inner = Inner { partitions: Arc::from([]), configs: Arc::default() };
+        Self { name: name.into(), id, number, inner: RwLock::new(inner) }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Random, never zero, new when a name is created again.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Its number in frames; never reused in one log.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// All partitions, index = partition number.
+    #[must_use]
+    pub fn partitions(&self) -> Arc<[Arc<PartitionLog>]> {
+        Arc::clone(&self.inner.read().expect("no panic under this lock").partitions)
+    }
+
+    /// One partition, `None` when the number is outside the topic.
+    #[must_use]
+    pub fn partition(&self, index: i32) -> Option<Arc<PartitionLog>> {
+        let index = usize::try_from(index).ok()?;
+        self.inner.read().expect("no panic under this lock").partitions.get(index).cloned()
+    }
+
+    /// How many partitions it has.
+    #[must_use]
+    pub fn partition_count(&self) -> u32 {
+        let count = self.inner.read().expect("no panic under this lock").partitions.len();
+        u32::try_from(count).expect("partition numbers are u32")
+    }
+
+    /// Overrides as set; compare the `Arc` by pointer to notice a change.
+    #[must_use]
+    pub fn configs(&self) -> Arc<Configs> {
+        Arc::clone(&self.inner.read().expect("no panic under this lock").configs)
+    }
+
+    pub(crate) fn grow_to(&self, count: u32) {
+        let mut inner = self.inner.write().expect("no panic under this lock");
+        let mut partitions = inner.partitions.to_vec();
+        for partition in u32::try_from(partitions.len()).expect("partition numbers are u32")..count {
+            partitions.push(Arc::new(PartitionLog::new(self.number, partition)));
+        }
+        inner.partitions = partitions.into();
+    }
+
+    /// Its state as a metadata frame says it.
+    pub(crate) fn record(&self) -> TopicRecord {
+        TopicRecord {
+            id: self.id,
+            name: self.name.to_string(),
+            partitions: self.partition_count(),
+            configs: Arc::unwrap_or_clone(self.configs()),
+        }
+    }
+
+    /// From a snapshot: partitions as they were.
+    pub(crate) fn set_partitions(&self, partitions: Vec<Arc<PartitionLog>>) {
+        self.inner.write().expect("no panic under this lock").partitions = partitions.into();
+    }
+
+    pub(crate) fn set_configs(&self, configs: Configs) {
+        self.inner.write().expect("no panic under this lock").configs = Arc::new(configs);
+    }
+}
