@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::append::{append_metadata, metadata_draft};
 use crate::catalog::{TopicRecord, encode_configs};
+use crate::consume_queue::Entry;
 use crate::error::TopicError;
 use crate::frame::FrameKind;
 use crate::partition_log::PartitionLog;
@@ -45,7 +46,9 @@ impl Store {
             let draft = metadata_draft(FrameKind::Topic, number, 0, 0, record.encode());
             Ok((draft, (number, record)))
         };
-        append_metadata(self.engine(), prepare, |(number, record)| catalog.apply_topic(number, record))
+        append_metadata(self.engine(), prepare, |(number, record), frame| {
+            catalog.apply_topic(number, record, frame)
+        })
     }
 
     /// Deletes a topic and all its records.
@@ -58,9 +61,13 @@ impl Store {
             engine.catalog.topic_by_number(topic.number()).ok_or(TopicError::Unknown)?;
             Ok((metadata_draft(FrameKind::TopicDeleted, topic.number(), 0, 0, Bytes::new()), ()))
         };
-        let apply = |()| {
+        let apply = |(), _| {
             if let Some(topic) = engine.catalog.apply_topic_deleted(topic.number()) {
-                topic.partitions().iter().for_each(|partition| partition.apply_deleted(&engine.extents));
+                let dead = |entry: &Entry| engine.log.remove_live(entry);
+                topic
+                    .partitions()
+                    .iter()
+                    .for_each(|partition| partition.apply_deleted(&engine.extents, dead));
             }
         };
         append_metadata(engine, prepare, apply).map(|((), end)| end)
@@ -108,8 +115,10 @@ impl Store {
                 (topic.number(), record),
             ))
         };
-        append_metadata(self.engine(), prepare, |(number, record)| catalog.apply_topic(number, record))
-            .map(|(_, end)| end)
+        append_metadata(self.engine(), prepare, |(number, record), frame| {
+            catalog.apply_topic(number, record, frame)
+        })
+        .map(|(_, end)| end)
     }
 
     /// Dynamic broker configs that were set over the wire.
@@ -126,7 +135,7 @@ impl Store {
         let catalog = &self.engine().catalog;
         let prepare =
             || Ok((metadata_draft(FrameKind::BrokerConfigs, 0, 0, 0, encode_configs(&configs)), configs));
-        append_metadata(self.engine(), prepare, |configs| catalog.apply_broker_configs(configs))
+        append_metadata(self.engine(), prepare, |configs, frame| catalog.apply_broker_configs(configs, frame))
             .map(|((), end)| end)
     }
 
@@ -154,7 +163,8 @@ impl Store {
             }
             Ok((metadata_draft(FrameKind::LogStart, numbers.0, numbers.1, offset, Bytes::new()), ()))
         };
-        let apply = |()| partition.apply_log_start(offset, &engine.extents);
+        let dead = |entry: &Entry| engine.log.remove_live(entry);
+        let apply = |(), frame| partition.apply_log_start(offset, frame, &engine.extents, dead);
         let (applied, end) = append_metadata(engine, prepare, apply)?;
         applied.map_err(Arc::new)?;
         Ok(end)
@@ -172,7 +182,7 @@ impl Store {
             let prepare = || {
                 Ok::<_, TopicError>((metadata_draft(FrameKind::ProducerIds, 0, 0, below, Bytes::new()), ()))
             };
-            append_metadata(self.engine(), prepare, |()| catalog.apply_producer_ids(below))?;
+            append_metadata(self.engine(), prepare, |(), frame| catalog.apply_producer_ids(below, frame))?;
         }
         *next += 1;
         Ok((*next - 1, self.engine().log.written()))

@@ -162,6 +162,7 @@ impl Group {
         state
             .apply_batch(numbers, reserved.position, reserved.first, &stamped, &engine.extents)
             .map_err(Arc::new)?;
+        writer.add_live(size as u64);
         self.touched.push((Arc::clone(&partition), state.next_offset));
         let stamp = stamped_prefix(&view, stamped.base_offset, stamped.leader_epoch);
         writer.push(
@@ -189,11 +190,11 @@ impl Group {
 }
 
 /// Appends one metadata frame. `prepare` checks and builds it under the append lock; `apply` changes the state it
-/// describes, after the place in the log is sure. Returns what `apply` returned and the frame's end.
+/// describes, after the place in the log is sure, and is told that place. Returns what `apply` returned and the frame's end.
 pub(crate) fn append_metadata<P, T, E>(
     engine: &Engine,
     prepare: impl FnOnce() -> Result<(Draft, P), E>,
-    apply: impl FnOnce(P) -> T,
+    apply: impl FnOnce(P, Position) -> T,
 ) -> Result<(T, Position), E>
 where
     E: From<Arc<Error>>,
@@ -206,7 +207,7 @@ where
         return Err(Arc::new(Error::Full(what)).into());
     }
     let reserved = writer.reserve(&engine.log, draft.payload_len()).map_err(Arc::new)?;
-    let applied = apply(prepared);
+    let applied = apply(prepared, reserved.position);
     writer.push(draft, reserved);
     writer.flush(&engine.log).map_err(Arc::new)?;
     engine.unacknowledged.push(writer.tail(), Vec::new());

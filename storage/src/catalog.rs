@@ -6,13 +6,14 @@
 mod payload;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use dashmap::DashMap;
 use uuid::Uuid;
 
 use crate::partition_log::PartitionLog;
+use crate::position::Position;
 use crate::topic::{Configs, Topic};
 
 pub(crate) use payload::{TopicRecord, decode_configs, encode_configs};
@@ -26,7 +27,9 @@ pub(crate) struct Catalog {
     next_number: AtomicU32,
     /// Producer ids below are given away, as far as the log knows.
     reserved_producer_ids: AtomicI64,
+    producer_ids_frame: AtomicU64,
     broker_configs: RwLock<Arc<Configs>>,
+    broker_configs_frame: AtomicU64,
 }
 
 impl Catalog {
@@ -63,9 +66,21 @@ impl Catalog {
         Arc::clone(&self.broker_configs.read().expect("no panic under this lock"))
     }
 
+    /// Where the log last said which producer ids are given away.
+    pub(crate) fn producer_ids_frame(&self) -> Position {
+        Position(self.producer_ids_frame.load(Ordering::Relaxed))
+    }
+
+    /// Where the log last said what the broker configs are.
+    pub(crate) fn broker_configs_frame(&self) -> Position {
+        Position(self.broker_configs_frame.load(Ordering::Relaxed))
+    }
+
     /// Creates the topic or brings it to the recorded state.
-    pub(crate) fn apply_topic(&self, number: u32, record: TopicRecord) -> Arc<Topic> {
+    /// `frame` is where the log says so.
+    pub(crate) fn apply_topic(&self, number: u32, record: TopicRecord, frame: Position) -> Arc<Topic> {
         let topic = self.topic_by_number(number).unwrap_or_else(|| self.insert(number, &record));
+        topic.set_frame(frame);
         topic.grow_to(record.partitions);
         topic.set_configs(record.configs);
         topic
@@ -88,11 +103,13 @@ impl Catalog {
         Some(topic)
     }
 
-    pub(crate) fn apply_producer_ids(&self, below: i64) {
+    pub(crate) fn apply_producer_ids(&self, below: i64, frame: Position) {
+        self.producer_ids_frame.store(frame.0, Ordering::Relaxed);
         self.reserved_producer_ids.fetch_max(below, Ordering::Relaxed);
     }
 
-    pub(crate) fn apply_broker_configs(&self, configs: Configs) {
+    pub(crate) fn apply_broker_configs(&self, configs: Configs, frame: Position) {
+        self.broker_configs_frame.store(frame.0, Ordering::Relaxed);
         *self.broker_configs.write().expect("no panic under this lock") = Arc::new(configs);
     }
 

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 
 use bytes::Bytes;
 
+use crate::consume_queue::Entry;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::frame::payload_at;
@@ -21,6 +22,16 @@ use crate::poison::Poison;
 use crate::position::Position;
 
 pub(crate) use writer::{Draft, LogWriter};
+
+/// Retired files kept to be recycled.
+const SPARE_FILES: usize = 2;
+
+/// A file given up: its name, and who may still read it.
+#[derive(Debug)]
+struct Retired {
+    base: Position,
+    readers: Weak<()>,
+}
 
 /// All files of the log.
 #[derive(Debug)]
@@ -31,6 +42,8 @@ pub(crate) struct CommitLog {
     files: RwLock<BTreeMap<u64, Arc<MappedFile>>>,
     /// The file after the last one, created ahead so that rolling costs nothing in the append lock.
     prepared: Mutex<Option<Arc<MappedFile>>>,
+    /// Files given up, until nobody reads them and they are recycled or removed.
+    retired: Mutex<Vec<Retired>>,
     next_incarnation: AtomicU32,
     written: AtomicU64,
     synced: AtomicU64,
@@ -53,6 +66,7 @@ impl CommitLog {
             file_size,
             files: RwLock::new(files),
             prepared: Mutex::new(None),
+            retired: Mutex::default(),
             next_incarnation: AtomicU32::new(next_incarnation),
             written: AtomicU64::new(end.0),
             synced: AtomicU64::new(end.0),
@@ -157,6 +171,10 @@ impl CommitLog {
 
     fn create_file(&self, base: Position) -> Result<MappedFile, Error> {
         let incarnation = self.next_incarnation.fetch_add(1, Ordering::Relaxed);
+        if let Some(retired) = self.take_unread() {
+            return MappedFile::recycle(&*self.disk, &self.dir, retired.base, base, incarnation)
+                .map_err(|source| Error::io("recycle", MappedFile::path(&self.dir, retired.base), source));
+        }
         MappedFile::create(&*self.disk, &self.dir, base, incarnation, self.file_size).map_err(|source| {
             match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Error::Full(source.to_string()),
@@ -172,6 +190,60 @@ impl CommitLog {
         let next = next.expect("prepared above; only the writer, which holds the append lock, takes it");
         self.files.write().expect("no panic under this lock").insert(next.base().0, Arc::clone(&next));
         Ok(next)
+    }
+
+    /// Bytes of each file that some partition still has.
+    pub(crate) fn live(&self) -> Vec<(Position, u64)> {
+        let files = self.files.read().expect("no panic under this lock");
+        files.values().map(|file| (file.base(), file.live())).collect()
+    }
+
+    /// A batch that no partition has any more.
+    pub(crate) fn remove_live(&self, entry: &Entry) {
+        if let Some(file) = self.file_at(entry.position) {
+            file.remove_live(u64::from(entry.size));
+        }
+    }
+
+    /// End of the files at the log's beginning that no partition needs; the last file is never among them.
+    pub(crate) fn dead_upto(&self) -> Option<Position> {
+        let files = self.files.read().expect("no panic under this lock");
+        let sealed = files.values().take(files.len().saturating_sub(1));
+        sealed.take_while(|file| file.live() == 0).last().map(|file| file.end())
+    }
+
+    /// Gives up the files below `end`. A durable checkpoint already says that the log begins there.
+    pub(crate) fn retire(&self, end: Position) -> Result<(), Error> {
+        let given_up: Vec<Retired> = {
+            let mut files = self.files.write().expect("no panic under this lock");
+            let kept = files.split_off(&end.0);
+            let given_up = std::mem::replace(&mut *files, kept);
+            given_up.values().map(|file| Retired { base: file.base(), readers: file.readers() }).collect()
+        };
+        for file in given_up {
+            let (path, spare) =
+                (MappedFile::path(&self.dir, file.base), MappedFile::spare_path(&self.dir, file.base));
+            self.disk.rename(&path, &spare).map_err(|source| Error::io("rename", path, source))?;
+            self.retired.lock().expect("no panic under this lock").push(file);
+        }
+        self.disk.sync_dir(&self.dir).map_err(|source| Error::io("sync", &self.dir, source))?;
+        self.remove_surplus()
+    }
+
+    /// Removes retired files that nobody reads, but for a few kept to be recycled.
+    pub(crate) fn remove_surplus(&self) -> Result<(), Error> {
+        while self.retired.lock().expect("no panic under this lock").len() > SPARE_FILES {
+            let Some(retired) = self.take_unread() else { return Ok(()) };
+            let path = MappedFile::spare_path(&self.dir, retired.base);
+            self.disk.remove(&path).map_err(|source| Error::io("remove", path, source))?;
+        }
+        Ok(())
+    }
+
+    fn take_unread(&self) -> Option<Retired> {
+        let mut retired = self.retired.lock().expect("no panic under this lock");
+        let at = retired.iter().position(|file| file.readers.strong_count() == 0)?;
+        Some(retired.swap_remove(at))
     }
 
     fn publish_written(&self, end: Position) {

@@ -11,7 +11,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -87,6 +87,8 @@ pub trait DiskFile: Send + Sync + Debug {
     /// # Errors
     /// As the system says. Never retry: the kernel may have dropped the dirty pages.
     fn sync(&self) -> io::Result<()>;
+    /// Alive as long as this handle or any bytes that its `read` gave: while it is, the file must not be written anew.
+    fn readers(&self) -> Weak<()>;
     /// Makes the range zero.
     ///
     /// # Errors

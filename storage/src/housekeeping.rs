@@ -12,6 +12,8 @@ use crate::data_dir::write_atomically;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::flush::flush_once;
+use crate::position::Position;
+use crate::restate::restate;
 use crate::snapshot;
 
 /// Between two rounds under load.
@@ -31,7 +33,8 @@ pub(crate) fn run(engine: &Arc<Engine>) {
     }
 }
 
-fn round(engine: &Engine) -> Result<(), Error> {
+/// One round of it all but the waiting.
+pub(crate) fn round(engine: &Engine) -> Result<(), Arc<Error>> {
     if engine.log.poison().reason().is_some() {
         return Ok(());
     }
@@ -44,15 +47,30 @@ fn round(engine: &Engine) -> Result<(), Error> {
     if written - position.0 >= engine.config.checkpoint_bytes {
         checkpoint(engine, false)?;
     }
-    Ok(())
+    give_up_dead_files(engine)
+}
+
+/// Files at the log's beginning whose batches were all deleted become spare ones. What else they say that still holds
+/// is said again at the log's end first.
+fn give_up_dead_files(engine: &Engine) -> Result<(), Arc<Error>> {
+    let Some(end) = engine.log.dead_upto() else { return Ok(engine.log.remove_surplus()?) };
+    restate(engine, end)?;
+    checkpoint_from(engine, end, false)?;
+    Ok(engine.log.retire(end)?)
 }
 
 /// Writes a checkpoint at the log's end. A crash anywhere leaves the previous one usable.
 pub(crate) fn checkpoint(engine: &Engine, clean: bool) -> Result<(), Error> {
+    checkpoint_from(engine, engine.log.begin(), clean)
+}
+
+/// The same; the log begins at `begin` from then on.
+fn checkpoint_from(engine: &Engine, begin: Position, clean: bool) -> Result<(), Error> {
     let mut last = engine.last_checkpoint.lock().expect("no panic under this lock");
     let (frozen, position, quarantined) = {
         let writer = engine.writer.lock().expect("no panic under the append lock");
-        let frozen = snapshot::encode(&engine.catalog, &engine.extents, writer.tail());
+        let live: Vec<_> = engine.log.live().into_iter().filter(|(file, _)| *file >= begin).collect();
+        let frozen = snapshot::encode(&engine.catalog, &engine.extents, &live, writer.tail());
         (frozen, writer.tail(), engine.extents.quarantined())
     };
     flush_once(engine)?;
@@ -62,7 +80,6 @@ pub(crate) fn checkpoint(engine: &Engine, clean: bool) -> Result<(), Error> {
     write_atomically(&*engine.disk, &engine.dir.snapshots(), &snapshot_name(sequence), &frozen)?;
     let durable = engine.log.synced();
     let next_incarnation = engine.log.next_incarnation();
-    let begin = engine.log.begin();
     Checkpoint { sequence, position, durable, begin, next_incarnation, clean }
         .store(&*engine.disk, &engine.dir)?;
     *last = (sequence, position);

@@ -27,6 +27,7 @@ mod position;
 mod producer_state;
 mod read;
 mod recovery;
+mod restate;
 mod snapshot;
 mod store;
 mod timestamp_search;

@@ -5,7 +5,8 @@
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -40,12 +41,19 @@ pub(crate) struct MappedFile {
     base: Position,
     incarnation: u32,
     file: Arc<dyn DiskFile>,
+    /// Bytes of batches that some partition still has.
+    live: AtomicU64,
 }
 
 impl MappedFile {
     /// 20 digits, so that names sort as positions do.
     pub(crate) fn path(dir: &Path, base: Position) -> PathBuf {
         dir.join(format!("{:020}", base.0))
+    }
+
+    /// What a file is called once it is given up: no start takes it for a part of the log.
+    pub(crate) fn spare_path(dir: &Path, base: Position) -> PathBuf {
+        dir.join(format!("{:020}.spare", base.0))
     }
 
     /// Allocates the file and makes its header and its name durable.
@@ -61,7 +69,44 @@ impl MappedFile {
         file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
         file.sync()?;
         disk.sync_dir(dir)?;
-        Ok(Self { base, incarnation, file })
+        Ok(Self { base, incarnation, file, live: AtomicU64::new(0) })
+    }
+
+    /// Turns the spare file that was at `old`, which nobody reads any more, into the one for `base`: its blocks are
+    /// written and its pages cached, so the next use costs less than a new file. Frames of the earlier use carry an
+    /// older incarnation.
+    pub(crate) fn recycle(
+        disk: &dyn Disk,
+        dir: &Path,
+        old: Position,
+        base: Position,
+        incarnation: u32,
+    ) -> io::Result<Self> {
+        let spare = Self::spare_path(dir, old);
+        let file = disk.open(&spare)?;
+        let header = encode_header(base, incarnation, file.len());
+        file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
+        file.sync()?;
+        disk.rename(&spare, &Self::path(dir, base))?;
+        disk.sync_dir(dir)?;
+        Ok(Self { base, incarnation, file, live: AtomicU64::new(0) })
+    }
+
+    /// Alive while this or bytes read from it are held.
+    pub(crate) fn readers(&self) -> Weak<()> {
+        self.file.readers()
+    }
+
+    pub(crate) fn live(&self) -> u64 {
+        self.live.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn add_live(&self, bytes: u64) {
+        self.live.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    pub(crate) fn remove_live(&self, bytes: u64) {
+        self.live.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     pub(crate) fn open(
@@ -76,7 +121,7 @@ impl MappedFile {
         }
         let header = file.read(0, USED)?;
         let incarnation = decode_header(&header, base)?;
-        Ok(Self { base, incarnation, file })
+        Ok(Self { base, incarnation, file, live: AtomicU64::new(0) })
     }
 
     pub(crate) fn base(&self) -> Position {

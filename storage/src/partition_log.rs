@@ -3,7 +3,7 @@
 //! Changed only by `apply_*`, which the live path and recovery share. Lock order: the append lock, then a partition's
 //! state. Invariants: `log_start <= high_watermark <= log_end`; none of the three ever moves back.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use protocol::record_batch::RecordBatchView;
@@ -23,6 +23,8 @@ pub struct PartitionLog {
     high_watermark: AtomicI64,
     log_end: AtomicI64,
     deleted: AtomicBool,
+    /// Where the log last said what the log start is; 0 when it never did.
+    log_start_frame: AtomicU64,
     state: Mutex<PartitionState>,
 }
 
@@ -42,11 +44,16 @@ pub(crate) struct PartitionState {
 
 impl PartitionLog {
     pub(crate) fn new(topic: u32, partition: u32) -> Self {
-        Self::with_state(topic, partition, 0, PartitionState::default())
+        Self::with_state(topic, partition, (0, Position::default()), PartitionState::default())
     }
 
-    /// As a checkpoint left it.
-    pub(crate) fn with_state(topic: u32, partition: u32, log_start: Offset, state: PartitionState) -> Self {
+    /// As a checkpoint left it: the log start, where the log said so, and the rest.
+    pub(crate) fn with_state(
+        topic: u32,
+        partition: u32,
+        (log_start, log_start_frame): (Offset, Position),
+        state: PartitionState,
+    ) -> Self {
         Self {
             topic,
             partition,
@@ -54,6 +61,7 @@ impl PartitionLog {
             high_watermark: AtomicI64::new(state.next_offset),
             log_end: AtomicI64::new(state.next_offset),
             deleted: AtomicBool::new(false),
+            log_start_frame: AtomicU64::new(log_start_frame.0),
             state: Mutex::new(state),
         }
     }
@@ -142,8 +150,16 @@ impl PartitionLog {
     }
 
     /// Moves the log start and forgets what lies below. Shared by DeleteRecords and replay.
-    pub(crate) fn apply_log_start(&self, log_start: Offset, extents: &Extents) -> Result<(), Error> {
+    /// `dead` is told each batch that no one can read any more; `frame` is where the log says so.
+    pub(crate) fn apply_log_start(
+        &self,
+        log_start: Offset,
+        frame: Position,
+        extents: &Extents,
+        mut dead: impl FnMut(&Entry),
+    ) -> Result<(), Error> {
         let before = self.log_start_offset();
+        self.set_log_start_frame(frame);
         if log_start <= before {
             return Ok(());
         }
@@ -151,7 +167,10 @@ impl PartitionLog {
         let mut trimmed = 0;
         state.queue.visit_from(before, extents, |entry| {
             let below = entry.last_offset() < log_start;
-            trimmed += if below { u64::from(entry.size) } else { 0 };
+            if below {
+                trimmed += u64::from(entry.size);
+                dead(entry);
+            }
             below
         })?;
         state.trimmed_bytes += trimmed;
@@ -161,24 +180,49 @@ impl PartitionLog {
         Ok(())
     }
 
-    /// Marks it deleted and gives its queue pages back.
-    pub(crate) fn apply_deleted(&self, extents: &Extents) {
+    /// Marks it deleted and gives its queue pages back; `dead` is told each of its batches.
+    pub(crate) fn apply_deleted(&self, extents: &Extents, dead: impl FnMut(&Entry)) {
         let mut state = self.state();
         self.deleted.store(true, Ordering::Release);
+        if let Err(error) = each_entry(&mut state.queue, self.log_start_offset(), extents, dead) {
+            tracing::warn!(%error, "batches of a deleted partition are not accounted for: their files stay");
+        }
         state.queue.clear(extents);
         *state = PartitionState::default();
+    }
+
+    /// Where the log last said what the log start is, when it is not 0.
+    pub(crate) fn log_start_frame(&self) -> Option<Position> {
+        (self.log_start_offset() > 0).then(|| Position(self.log_start_frame.load(Ordering::Acquire)))
+    }
+
+    pub(crate) fn set_log_start_frame(&self, frame: Position) {
+        self.log_start_frame.store(frame.0, Ordering::Release);
     }
 
     /// Replay only: the log begins later than this partition did, since older files are gone.
     pub(crate) fn begin_at(&self, offset: Offset) {
         self.state().next_offset = offset;
         self.log_start.store(offset, Ordering::Release);
+        self.publish_log_end(offset);
     }
 
     /// Whether a batch was ever applied.
     pub(crate) fn is_empty(&self) -> bool {
         self.state().appended_bytes == 0
     }
+}
+
+fn each_entry(
+    queue: &mut ConsumeQueue,
+    from: Offset,
+    extents: &Extents,
+    mut visit: impl FnMut(&Entry),
+) -> Result<(), Error> {
+    queue.visit_from(from, extents, |entry| {
+        visit(entry);
+        true
+    })
 }
 
 impl PartitionState {

@@ -55,19 +55,22 @@ pub(crate) fn recover(
     format: Format,
     was_running: bool,
 ) -> Result<(Parts, Recovered), OpenError> {
-    let mut files = LogFiles::open(&*disk, dir.commit_log(), format.file_size)?;
     let checkpoint = Checkpoint::load(&*disk, &dir)?;
+    let begin = checkpoint.map_or(Position(0), |slot| slot.begin);
+    let mut files = LogFiles::open(&*disk, dir.commit_log(), format.file_size, begin)?;
     files.check_holds(checkpoint.as_ref())?;
     let extents = Extents::new(Arc::clone(&disk), dir.consume_queue(), format.file_size);
-    let (catalog, base) = load_snapshot(&*disk, &dir, &extents, checkpoint.as_ref());
+    let (catalog, base) = load_snapshot(&*disk, &dir, &extents, &files, checkpoint.as_ref());
 
     let clean = checkpoint.is_some_and(|slot| slot.clean) && !was_running && base.is_some();
     let mut recovered = Recovered { clean, ..Recovered::default() };
     let durable = checkpoint.map_or(Position(0), |slot| slot.durable);
     let start = base.unwrap_or_else(|| files.first_frame());
     let end = replay(&files, &catalog, &extents, start, base.is_some(), durable, &mut recovered)?;
+    // Also after a clean stop: a file created ahead of need may stand behind the end.
+    recovered.cut = files.remove_behind(&*disk, end)?;
     if !clean {
-        recovered.cut = files.cut(&*disk, end)?;
+        recovered.cut += files.zero_behind(end)?;
     }
     files.sync_from(start)?;
 
@@ -89,6 +92,7 @@ fn load_snapshot(
     disk: &dyn Disk,
     dir: &DataDir,
     extents: &Extents,
+    files: &LogFiles,
     checkpoint: Option<&Checkpoint>,
 ) -> (Catalog, Option<Position>) {
     let Some(checkpoint) = checkpoint else { return (Catalog::default(), None) };
@@ -100,7 +104,10 @@ fn load_snapshot(
         .map_err(|error| error.to_string())
         .and_then(|bytes| snapshot::decode(&bytes, &catalog, extents, checkpoint.position));
     match loaded {
-        Ok(()) => (catalog, Some(checkpoint.position)),
+        Ok(live) => {
+            files.set_live(&live);
+            (catalog, Some(checkpoint.position))
+        }
         Err(reason) => {
             tracing::warn!(file = %path.display(), %reason, "state snapshot is unusable; replaying the whole log");
             extents.set_used(Vec::new());
@@ -124,7 +131,7 @@ fn replay(
     let passes: &[Pass] = if from_snapshot { &[Pass::Everything] } else { &[Pass::Metadata, Pass::Records] };
     let mut end = start;
     for pass in passes {
-        let replay = Replay { catalog, extents, pass: *pass };
+        let replay = Replay { catalog, extents, files, pass: *pass };
         let mut scan = Scan::new(files, start, durable);
         while let Some(group) = scan.next_group()? {
             recovered.frames += group.len() as u64;

@@ -20,23 +20,36 @@ const CRC_LEN: usize = 4;
 
 /// State at `position`. The caller holds the append lock, so that nothing moves. The snapshot counts once the pages that
 /// wait in `extents` are on disk.
-pub(crate) fn encode(catalog: &Catalog, extents: &Extents, position: Position) -> Vec<u8> {
+pub(crate) fn encode(
+    catalog: &Catalog,
+    extents: &Extents,
+    live: &[(Position, u64)],
+    position: Position,
+) -> Vec<u8> {
     let mut out = Vec::new();
     out.put_u64(MAGIC);
     out.put_u64(position.0);
     out.put_u32(catalog.next_number());
     out.put_i64(catalog.reserved_producer_ids());
+    out.put_u64(catalog.producer_ids_frame().0);
     put_sized(&mut out, &encode_configs(&catalog.broker_configs()));
+    out.put_u64(catalog.broker_configs_frame().0);
+    out.put_u32(u32::try_from(live.len()).expect("file counts are below 2^32"));
+    for (file, bytes) in live {
+        out.put_u64(file.0);
+        out.put_u64(*bytes);
+    }
     let topics = catalog.topics();
     out.put_u32(u32::try_from(topics.len()).expect("topic numbers are u32"));
     for topic in topics {
         out.put_u32(topic.number());
+        out.put_u64(topic.frame().0);
         put_sized(&mut out, &topic.record().encode());
         for partition in topic.partitions().iter() {
             let mut state = partition.state();
             let index = partition.partition().unsigned_abs();
             state.queue.save_tail(topic.number(), index, extents);
-            partition::encode(&mut out, partition.log_start_offset(), &state);
+            partition::encode(&mut out, partition, &state);
         }
     }
     let crc = crc32c::crc32c(&out);
@@ -44,7 +57,7 @@ pub(crate) fn encode(catalog: &Catalog, extents: &Extents, position: Position) -
     out
 }
 
-/// Fills an empty catalog; tells `extents` which pages are in use.
+/// Fills an empty catalog; tells `extents` which pages are in use. Returns the live bytes of each commitlog file.
 ///
 /// # Errors
 /// A sentence that says what does not fit; the catalog is then unusable.
@@ -53,14 +66,15 @@ pub(crate) fn decode(
     catalog: &Catalog,
     extents: &Extents,
     position: Position,
-) -> Result<(), String> {
+) -> Result<Vec<(Position, u64)>, String> {
     let (body, crc) = bytes.split_at_checked(bytes.len().saturating_sub(CRC_LEN)).ok_or("it is empty")?;
     if crc != crc32c::crc32c(body).to_be_bytes() {
         return Err("its CRC does not match".to_owned());
     }
     let mut reader = Reader::new(body);
-    decode_body(&mut reader, catalog, extents, position).map_err(|error| error.to_string())?;
-    reader.finish().map_err(|error| error.to_string())
+    let live = decode_body(&mut reader, catalog, extents, position).map_err(|error| error.to_string())?;
+    reader.finish().map_err(|error| error.to_string())?;
+    Ok(live)
 }
 
 fn decode_body(
@@ -68,22 +82,26 @@ fn decode_body(
     catalog: &Catalog,
     extents: &Extents,
     position: Position,
-) -> Result<(), DecodeError> {
+) -> Result<Vec<(Position, u64)>, DecodeError> {
     if reader.u64()? != MAGIC || reader.u64()? != position.0 {
         return Err(DecodeError::Short);
     }
     let next_number = reader.u32()?;
-    catalog.apply_producer_ids(reader.i64()?);
+    catalog.apply_producer_ids(reader.i64()?, Position(reader.u64()?));
     let configs = reader.length()?;
-    catalog.apply_broker_configs(decode_configs(reader.take(configs)?)?);
+    catalog.apply_broker_configs(decode_configs(reader.take(configs)?)?, Position(reader.u64()?));
+    let files = reader.length()?;
+    let live = (0..files)
+        .map(|_| Ok((Position(reader.u64()?), reader.u64()?)))
+        .collect::<Result<Vec<_>, DecodeError>>()?;
     let topics = reader.length()?;
     let mut used_pages = Vec::new();
     for _ in 0..topics {
-        let number = reader.u32()?;
+        let (number, frame) = (reader.u32()?, Position(reader.u64()?));
         let len = reader.length()?;
         let mut record = TopicRecord::decode(reader.take(len)?)?;
         let partitions = std::mem::take(&mut record.partitions);
-        let topic = catalog.apply_topic(number, record);
+        let topic = catalog.apply_topic(number, record, frame);
         let partitions = (0..partitions)
             .map(|partition| {
                 let log = partition::decode(reader, number, partition)?;
@@ -95,7 +113,7 @@ fn decode_body(
     }
     catalog.raise_next_number(next_number);
     extents.set_used(used_pages);
-    Ok(())
+    Ok(live)
 }
 
 fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -233,6 +233,15 @@ impl Store {
         flush::flush_once(&self.engine)
     }
 
+    /// One round of background work: the next file, queue pages, a checkpoint when due, dead files. The housekeeping
+    /// thread does this by itself; for tests without threads.
+    ///
+    /// # Errors
+    /// Log failures; the next round tries again.
+    pub fn housekeep(&self) -> Result<(), Arc<Error>> {
+        housekeeping::round(&self.engine)
+    }
+
     /// Forgets idempotent producers whose newest record is older (`producer.id.expiration.ms`).
     pub fn expire_producers(&self, before_ms: i64) {
         for topic in self.engine.catalog.topics() {

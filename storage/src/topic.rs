@@ -1,12 +1,14 @@
 //! One topic: its name, id, number in the log, partitions and config overrides.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use uuid::Uuid;
 
 use crate::catalog::TopicRecord;
 use crate::partition_log::PartitionLog;
+use crate::position::Position;
 
 /// Config overrides by Kafka's key, as they were set. Defaults are the broker's business.
 pub type Configs = BTreeMap<String, String>;
@@ -17,6 +19,8 @@ pub struct Topic {
     name: Arc<str>,
     id: Uuid,
     number: u32,
+    /// Where the log last said all this.
+    frame: AtomicU64,
     inner: RwLock<Inner>,
 }
 
@@ -29,7 +33,7 @@ struct Inner {
 impl Topic {
     pub(crate) fn new(name: &str, id: Uuid, number: u32) -> Self {
         let inner = Inner { partitions: Arc::from([]), configs: Arc::default() };
-        Self { name: name.into(), id, number, inner: RwLock::new(inner) }
+        Self { name: name.into(), id, number, frame: AtomicU64::new(0), inner: RwLock::new(inner) }
     }
 
     /// Its name.
@@ -83,6 +87,14 @@ impl Topic {
             partitions.push(Arc::new(PartitionLog::new(self.number, partition)));
         }
         inner.partitions = partitions.into();
+    }
+
+    pub(crate) fn frame(&self) -> Position {
+        Position(self.frame.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_frame(&self, frame: Position) {
+        self.frame.store(frame.0, Ordering::Release);
     }
 
     /// Its state as a metadata frame says it.

@@ -1,4 +1,5 @@
 //! Append, read, reopen on the machine's own file system.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod support;
 

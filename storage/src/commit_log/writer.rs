@@ -97,6 +97,11 @@ impl LogWriter {
         Ok(Reserved { position, first, end })
     }
 
+    /// Counts bytes of a batch just reserved as needed by its partition.
+    pub(crate) fn add_live(&self, bytes: u64) {
+        self.file.add_live(bytes);
+    }
+
     /// Puts a frame at the place just reserved for it.
     pub(crate) fn push(&mut self, draft: Draft, reserved: Reserved) {
         debug_assert_eq!(reserved.position, self.tail, "push follows its reserve");

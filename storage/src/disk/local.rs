@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use rustix::fs::FallocateFlags;
@@ -24,6 +24,7 @@ pub struct LocalDisk;
 struct LocalFile {
     file: File,
     map: Bytes,
+    readers: Weak<()>,
 }
 
 impl Disk for LocalDisk {
@@ -79,8 +80,10 @@ impl Disk for LocalDisk {
 impl LocalFile {
     #[expect(clippy::new_ret_no_self, reason = "callers only ever want the trait object")]
     fn new(file: File, len: u64) -> io::Result<Arc<dyn DiskFile>> {
-        let map = map_read_only(&file, usize::try_from(len).map_err(io::Error::other)?)?;
-        Ok(Arc::new(Self { file, map }))
+        let alive = Arc::new(());
+        let readers = Arc::downgrade(&alive);
+        let map = map_read_only(&file, usize::try_from(len).map_err(io::Error::other)?, alive)?;
+        Ok(Arc::new(Self { file, map, readers }))
     }
 }
 
@@ -113,6 +116,10 @@ impl DiskFile for LocalFile {
             Some(end) if end <= self.map.len() => Ok(self.map.slice(start..end)),
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }
+    }
+
+    fn readers(&self) -> Weak<()> {
+        self.readers.clone()
     }
 
     fn sync(&self) -> io::Result<()> {

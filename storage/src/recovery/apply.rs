@@ -4,9 +4,12 @@ use bytes::Bytes;
 use protocol::record_batch::RecordBatchView;
 
 use crate::catalog::{Catalog, TopicRecord, decode_configs};
-use crate::consume_queue::Extents;
+use crate::consume_queue::{Entry, Extents};
+use crate::error::Error;
 use crate::frame::{FrameHeader, FrameKind};
 use crate::partition_log::StampedBatch;
+
+use super::files::LogFiles;
 
 /// Which frames a walk applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +22,7 @@ pub(super) enum Pass {
 pub(super) struct Replay<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) extents: &'a Extents,
+    pub(super) files: &'a LogFiles,
     pub(super) pass: Pass,
 }
 
@@ -31,14 +35,27 @@ impl Replay<'_> {
         match header.kind {
             FrameKind::Batch | FrameKind::LogStart if self.pass == Pass::Metadata => Ok(()),
             FrameKind::Batch => self.apply_batch(header, payload),
-            FrameKind::LogStart => match self.catalog.partition(header.topic, header.partition) {
-                Some(partition) => partition
-                    .apply_log_start(header.base_offset, self.extents)
-                    .map_err(|error| error.to_string()),
-                None => Ok(()),
-            },
+            FrameKind::LogStart => self.apply_log_start(header).map_err(|error| error.to_string()),
             _ if self.pass == Pass::Records => Ok(()),
             _ => self.apply_metadata(header, payload).map_err(|error| error.to_string()),
+        }
+    }
+
+    fn apply_log_start(&self, header: &FrameHeader) -> Result<(), Error> {
+        let Some(partition) = self.catalog.partition(header.topic, header.partition) else { return Ok(()) };
+        if self.pass == Pass::Records
+            && partition.is_empty()
+            && partition.log_start_offset() < header.base_offset
+        {
+            // Its batches lay in files that were given up.
+            partition.begin_at(header.base_offset);
+        }
+        partition.apply_log_start(header.base_offset, header.position, self.extents, |entry| self.dead(entry))
+    }
+
+    fn dead(&self, entry: &Entry) {
+        if let Some(file) = self.files.at(entry.position) {
+            file.remove_live(u64::from(entry.size));
         }
     }
 
@@ -49,15 +66,19 @@ impl Replay<'_> {
     ) -> Result<(), crate::decode::DecodeError> {
         match header.kind {
             FrameKind::Topic => {
-                self.catalog.apply_topic(header.topic, TopicRecord::decode(payload)?);
+                self.catalog.apply_topic(header.topic, TopicRecord::decode(payload)?, header.position);
             }
             FrameKind::TopicDeleted => {
                 if let Some(topic) = self.catalog.apply_topic_deleted(header.topic) {
-                    topic.partitions().iter().for_each(|partition| partition.apply_deleted(self.extents));
+                    topic.partitions().iter().for_each(|partition| {
+                        partition.apply_deleted(self.extents, |entry| self.dead(entry));
+                    });
                 }
             }
-            FrameKind::ProducerIds => self.catalog.apply_producer_ids(header.base_offset),
-            FrameKind::BrokerConfigs => self.catalog.apply_broker_configs(decode_configs(payload)?),
+            FrameKind::ProducerIds => self.catalog.apply_producer_ids(header.base_offset, header.position),
+            FrameKind::BrokerConfigs => {
+                self.catalog.apply_broker_configs(decode_configs(payload)?, header.position)
+            }
             FrameKind::Batch | FrameKind::LogStart | FrameKind::Blank | FrameKind::Checkpoint => {}
         }
         Ok(())
@@ -80,6 +101,9 @@ impl Replay<'_> {
         }
         let stamped =
             StampedBatch { batch, base_offset: header.base_offset, leader_epoch: header.leader_epoch };
+        if let Some(file) = self.files.at(header.position) {
+            file.add_live(payload.len() as u64);
+        }
         state
             .apply_batch(
                 (header.topic, header.partition),

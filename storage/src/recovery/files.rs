@@ -22,11 +22,21 @@ pub(super) struct LogFiles {
 
 impl LogFiles {
     /// Opens what is there. A last file whose header never became durable was never used: it is removed.
-    pub(super) fn open(disk: &dyn Disk, dir: PathBuf, size: u64) -> Result<Self, Error> {
+    /// Spare files and files below `begin` were given up: they are removed.
+    pub(super) fn open(disk: &dyn Disk, dir: PathBuf, size: u64, begin: Position) -> Result<Self, Error> {
         let names = disk.list(&dir).map_err(|error| Error::io("list", &dir, error))?;
+        for spare in names.iter().filter(|name| name.ends_with(".spare")) {
+            let path = dir.join(spare);
+            disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
+        }
         let mut bases: Vec<u64> =
             names.iter().filter(|name| name.len() == 20).filter_map(|name| name.parse().ok()).collect();
         bases.sort_unstable();
+        let given_up = bases.partition_point(|base| *base < begin.0);
+        for base in bases.drain(..given_up) {
+            let path = MappedFile::path(&dir, Position(base));
+            disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
+        }
         let mut files = BTreeMap::new();
         for (index, base) in bases.iter().enumerate() {
             let last = index + 1 == bases.len();
@@ -82,6 +92,15 @@ impl LogFiles {
         Ok(())
     }
 
+    /// What the snapshot says of the files' live bytes.
+    pub(super) fn set_live(&self, live: &[(Position, u64)]) {
+        for (base, bytes) in live {
+            if let Some(file) = self.files.get(&base.0) {
+                file.add_live(*bytes);
+            }
+        }
+    }
+
     pub(super) fn first_frame(&self) -> Position {
         self.files.values().next().map_or(Position(0), |file| file.base()).plus(FILE_HEADER_LEN)
     }
@@ -106,31 +125,34 @@ impl LogFiles {
         Error::io("read", MappedFile::path(&self.dir, Position(position.0 / self.size * self.size)), error)
     }
 
-    /// Makes everything from `end` on zero or gone, durably, so that no later start can take it for frames. Returns
-    /// how many bytes up to the last one that was not zero.
-    pub(super) fn cut(&mut self, disk: &dyn Disk, end: Position) -> Result<u64, Error> {
-        let mut cut = 0;
-        let later: Vec<Arc<MappedFile>> =
+    /// Removes the files behind the log's end, so that no later start can take them for frames. Returns the bytes that
+    /// they held.
+    pub(super) fn remove_behind(&mut self, disk: &dyn Disk, end: Position) -> Result<u64, Error> {
+        let mut held = 0;
+        let behind: Vec<Arc<MappedFile>> =
             self.files.values().filter(|file| file.base() >= end).cloned().collect();
-        for file in later.iter().rev() {
-            let used = last_nonzero(file, file.base().plus(FILE_HEADER_LEN))
-                .map_err(|error| self.io(file.base(), error))?;
-            cut += used;
+        for file in behind.iter().rev() {
+            let start = file.base().plus(FILE_HEADER_LEN);
+            held += last_nonzero(file, start).map_err(|error| self.io(start, error))?;
             let path = MappedFile::path(&self.dir, file.base());
             disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
             self.files.remove(&file.base().0);
         }
-        if !later.is_empty() {
+        if !behind.is_empty() {
             disk.sync_dir(&self.dir).map_err(|error| Error::io("sync", &self.dir, error))?;
         }
-        if let Some(file) = self.at(end) {
-            let used = last_nonzero(file, end).map_err(|error| self.io(end, error))?;
-            if used > 0 {
-                file.zero_from(end).and_then(|()| file.sync()).map_err(|error| self.io(end, error))?;
-            }
-            cut += used;
+        Ok(held)
+    }
+
+    /// Makes the rest of the last file zero, durably. Returns how many bytes up to the last one that was not.
+    pub(super) fn zero_behind(&self, end: Position) -> Result<u64, Error> {
+        let Some(file) = self.at(end) else { return Ok(0) };
+        let io = |error| self.io(end, error);
+        let held = last_nonzero(file, end).map_err(io)?;
+        if held > 0 {
+            file.zero_from(end).and_then(|()| file.sync()).map_err(io)?;
         }
-        Ok(cut)
+        Ok(held)
     }
 
     /// What was replayed may be in the page cache only (after a kill): makes it durable before it is built upon.

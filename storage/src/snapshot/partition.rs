@@ -6,19 +6,20 @@ use crate::consume_queue::{ConsumeQueue, PageRef, QueueDirectory};
 use crate::decode::{DecodeError, Reader};
 use crate::leader_epochs::LeaderEpochs;
 use crate::partition_log::{PartitionLog, PartitionState};
-use crate::position::Offset;
+use crate::position::Position;
 use crate::producer_state::{ProducerState, ProducerStates, WrittenBatch};
 
 const EMPTY: u8 = 0;
 const FULL: u8 = 1;
 
-pub(super) fn encode(out: &mut Vec<u8>, log_start: Offset, state: &PartitionState) {
+pub(super) fn encode(out: &mut Vec<u8>, partition: &PartitionLog, state: &PartitionState) {
     if state.next_offset == 0 {
         out.put_u8(EMPTY);
         return;
     }
     out.put_u8(FULL);
-    out.put_i64(log_start);
+    out.put_i64(partition.log_start_offset());
+    out.put_u64(partition.log_start_frame().unwrap_or_default().0);
     out.put_i64(state.next_offset);
     out.put_u64(state.appended_bytes);
     out.put_u64(state.trimmed_bytes);
@@ -68,7 +69,7 @@ pub(super) fn decode(
     if reader.u8()? == EMPTY {
         return Ok(PartitionLog::new(topic, partition));
     }
-    let log_start = reader.i64()?;
+    let (log_start, log_start_frame) = (reader.i64()?, Position(reader.u64()?));
     let next_offset = reader.i64()?;
     let (appended_bytes, trimmed_bytes) = (reader.u64()?, reader.u64()?);
     let epochs = reader.length()?;
@@ -95,7 +96,7 @@ pub(super) fn decode(
         appended_bytes,
         trimmed_bytes,
     };
-    Ok(PartitionLog::with_state(topic, partition, log_start, state))
+    Ok(PartitionLog::with_state(topic, partition, (log_start, log_start_frame), state))
 }
 
 fn decode_producers(reader: &mut Reader<'_>) -> Result<Option<Box<ProducerStates>>, DecodeError> {

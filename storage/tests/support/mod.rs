@@ -1,5 +1,5 @@
 //! What the storage tests share: batches to append, a store without threads on a disk of the test's choice.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its part")]
 
 pub mod simulated_disk;
 

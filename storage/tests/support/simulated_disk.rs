@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
 use storage::disk::{DirLock, Disk, DiskFile};
@@ -54,6 +54,7 @@ pub struct SimulatedDisk(Arc<Mutex<State>>);
 struct SimulatedFile {
     disk: Arc<Mutex<State>>,
     image: SharedImage,
+    alive: Arc<()>,
 }
 
 impl SimulatedDisk {
@@ -190,13 +191,17 @@ impl Disk for SimulatedDisk {
         let len = usize::try_from(len).unwrap();
         let image = Arc::new(Mutex::new(Image { cached: vec![0; len], durable: vec![0; len] }));
         state.names.insert(path.to_owned(), Arc::clone(&image));
-        Ok(Arc::new(SimulatedFile { disk: Arc::clone(&self.0), image }))
+        Ok(Arc::new(SimulatedFile { disk: Arc::clone(&self.0), image, alive: Arc::default() }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let state = self.0.lock().unwrap();
         let image = state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(SimulatedFile { disk: Arc::clone(&self.0), image: Arc::clone(image) }))
+        Ok(Arc::new(SimulatedFile {
+            disk: Arc::clone(&self.0),
+            image: Arc::clone(image),
+            alive: Arc::default(),
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -272,6 +277,10 @@ impl DiskFile for SimulatedFile {
             image.durable = image.cached.clone();
         }
         Ok(())
+    }
+
+    fn readers(&self) -> Weak<()> {
+        Arc::downgrade(&self.alive)
     }
 
     fn zero(&self, at: u64, len: u64) -> io::Result<()> {
