@@ -36,8 +36,6 @@ pub(crate) enum FrameKind {
     ProducerIds = 6,
     /// The whole of the dynamic broker configs.
     BrokerConfigs = 7,
-    /// Nothing but its `durable_upto`.
-    Checkpoint = 8,
 }
 
 impl FrameKind {
@@ -50,7 +48,6 @@ impl FrameKind {
             Self::LogStart,
             Self::ProducerIds,
             Self::BrokerConfigs,
-            Self::Checkpoint,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == value)

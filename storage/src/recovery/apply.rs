@@ -79,7 +79,7 @@ impl Replay<'_> {
             FrameKind::BrokerConfigs => {
                 self.catalog.apply_broker_configs(decode_configs(payload)?, header.position)
             }
-            FrameKind::Batch | FrameKind::LogStart | FrameKind::Blank | FrameKind::Checkpoint => {}
+            FrameKind::Batch | FrameKind::LogStart | FrameKind::Blank => {}
         }
         Ok(())
     }
