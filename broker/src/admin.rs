@@ -1,0 +1,157 @@
+//! The HTTP endpoints for people and machines that watch: `/metrics`, `/healthz`, `/readyz`.
+//!
+//! Started and stopped by `server`, on a thread of its own so that a scrape never holds up a core. Invariant: it only reads;
+//! nothing can be changed through it, so it needs no authentication beyond where it is bound.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::config::HostPort;
+use crate::metrics::Metrics;
+use crate::shutdown::{Tasks, run_on_this_thread};
+
+/// More scrapers at once are turned away.
+const MOST_CONNECTIONS: usize = 64;
+/// A request head must arrive within this time.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after accept failed for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What the endpoints tell.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) metrics: Arc<Metrics>,
+    /// Set once the log is open.
+    pub(crate) broker: OnceLock<Arc<Broker>>,
+    /// True while clients are served.
+    pub(crate) ready: AtomicBool,
+}
+
+/// The running endpoints.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(crate) address: SocketAddr,
+    stop: CancellationToken,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Admin {
+    /// Binds and starts serving.
+    ///
+    /// # Errors
+    /// The address cannot be had, or no thread.
+    pub(crate) fn start(address: &HostPort, state: Arc<State>) -> io::Result<Self> {
+        let host = if address.host.is_empty() { "0.0.0.0" } else { &address.host };
+        let listener = StdListener::bind((host, address.port))?;
+        listener.set_nonblocking(true)?;
+        let (address, stop) = (listener.local_addr()?, CancellationToken::new());
+        let tasks = Tasks::new(stop.clone());
+        let run = move || run_on_this_thread(serve(listener, state, tasks)).flatten();
+        let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(run)?;
+        Ok(Self { address, stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(Err(error))) => tracing::error!(%error, "the admin endpoints did not work"),
+            Some(Err(_)) => tracing::error!("the admin thread panicked"),
+            Some(Ok(Ok(()))) | None => {}
+        }
+    }
+}
+
+async fn serve(listener: StdListener, state: Arc<State>, tasks: Tasks) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let accepted = tokio::select! {
+            () = tasks.stop().cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) if tasks.len() < MOST_CONNECTIONS => {
+                tasks.spawn(connection(stream, Arc::clone(&state), tasks.stop().clone()));
+            }
+            Ok(_) => {}
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+    tasks.drained().await;
+    Ok(())
+}
+
+async fn connection(stream: TcpStream, state: Arc<State>, stop: CancellationToken) {
+    let service = service_fn(|request| {
+        let response = respond(&request, &state);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let result = tokio::select! {
+        result = &mut connection => result,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "admin connection ended");
+    }
+}
+
+fn respond(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
+    let (status, content_type, body) = match request.uri().path() {
+        _ if request.method() != Method::GET && request.method() != Method::HEAD => {
+            (StatusCode::METHOD_NOT_ALLOWED, TEXT, Bytes::from_static(b"only GET and HEAD\n"))
+        }
+        "/metrics" => (StatusCode::OK, PROMETHEUS, scrape(state).into()),
+        "/healthz" => (StatusCode::OK, TEXT, Bytes::from_static(b"ok\n")),
+        "/readyz" if state.ready.load(Ordering::Acquire) => {
+            (StatusCode::OK, TEXT, Bytes::from_static(b"ready\n"))
+        }
+        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, TEXT, Bytes::from_static(b"not serving clients\n")),
+        _ => (StatusCode::NOT_FOUND, TEXT, Bytes::from_static(b"there are /metrics, /healthz and /readyz\n")),
+    };
+    let mut response = Response::builder().status(status).header(CONTENT_TYPE, content_type);
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response = response.header(ALLOW, "GET, HEAD");
+    }
+    response.body(Full::new(body)).expect("constant parts are valid")
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Brings the gauges that mirror the log up to date, then everything as text.
+fn scrape(state: &State) -> Vec<u8> {
+    let metrics = &state.metrics;
+    if let Some(broker) = state.broker.get() {
+        let (files, appended) = broker.store.log_size();
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        metrics.commitlog_file_bytes.set(gauge(files));
+        metrics.commitlog_appended_bytes.set(gauge(appended));
+        metrics.topics.set(i64::try_from(broker.store.topics().len()).unwrap_or(i64::MAX));
+        metrics.partitions.set(i64::try_from(broker.store.partition_count()).unwrap_or(i64::MAX));
+    }
+    metrics.render()
+}

@@ -1,0 +1,266 @@
+//! The table of APIs and the way of a request through it: header, version, guard, decode, handler.
+//!
+//! Called by `net` once per frame ([`dispatch`]); everything it needs to know about an API is one row of [`APIS`], which
+//! also feeds ApiVersions and `docs/PROTOCOL_COVERAGE.md`. Invariants: a body is decoded only after the guard let it pass;
+//! a handler has finished everything order-sensitive when it returns, only waiting is left to [`Reply::Later`].
+
+mod alter_configs;
+mod api_versions;
+mod config_change;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_topic_partitions;
+mod fetch;
+mod find_coordinator;
+mod group_admin;
+mod group_membership;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod offsets;
+mod produce;
+mod reply;
+
+#[cfg(test)]
+mod coverage;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use bytes::{Bytes, BytesMut};
+use protocol::header::{RequestHeader, put_response_header, response_header_len};
+use protocol::layout::Layout;
+use protocol::messages::ApiKey;
+use protocol::{Decodable, Encodable, Message, StrBytes, guard};
+use thiserror::Error;
+
+use crate::broker::Broker;
+pub(crate) use reply::{Answer, Later, Reply, Response};
+
+/// Every API that is served. Produce and Fetch come first because lookup is a scan.
+pub(crate) static APIS: &[Entry] = &[
+    // Older librdkafka looks at Produce version 0 to decide whether it may compress (KAFKA-18659); Kafka advertises it
+    // and refuses it, so do we.
+    entry::<produce::Produce>().advertised_from(0),
+    entry::<fetch::Fetch>(),
+    entry::<list_offsets::ListOffsets>(),
+    entry::<metadata::Metadata>(),
+    entry::<api_versions::ApiVersions>(),
+    entry::<create_topics::CreateTopics>(),
+    entry::<delete_topics::DeleteTopics>(),
+    entry::<delete_records::DeleteRecords>(),
+    entry::<init_producer_id::InitProducerId>(),
+    entry::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
+    entry::<describe_configs::DescribeConfigs>(),
+    entry::<alter_configs::AlterConfigs>(),
+    entry::<describe_log_dirs::DescribeLogDirs>(),
+    entry::<create_partitions::CreatePartitions>(),
+    entry::<incremental_alter_configs::IncrementalAlterConfigs>(),
+    entry::<describe_cluster::DescribeCluster>(),
+    entry::<describe_topic_partitions::DescribeTopicPartitions>(),
+    entry::<find_coordinator::FindCoordinator>(),
+    entry::<group_membership::Heartbeat>(),
+    entry::<group_membership::JoinGroup>(),
+    entry::<group_membership::SyncGroup>(),
+    entry::<group_membership::LeaveGroup>(),
+    entry::<offsets::OffsetCommit>(),
+    entry::<offsets::OffsetFetch>(),
+    entry::<offsets::OffsetDelete>(),
+    entry::<group_admin::ListGroups>(),
+    entry::<group_admin::DescribeGroups>(),
+    entry::<group_admin::DeleteGroups>(),
+];
+
+/// One API: its messages, its layout for the guard, what it does.
+pub(crate) trait Api {
+    /// What the client sends.
+    type Request: Message + Decodable;
+    /// What it gets; names the versions that can be encoded.
+    type Response: Message + Encodable;
+    /// Its number.
+    const KEY: ApiKey;
+    /// How a request is laid out.
+    const LAYOUT: &'static Layout;
+
+    /// Does it. Runs on the connection's core and must not block; what has to wait goes into [`Reply::Later`].
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: Self::Request) -> Reply;
+}
+
+/// A row of the table.
+pub(crate) struct Entry {
+    pub(crate) key: i16,
+    pub(crate) layout: &'static Layout,
+    /// First and last version that is served.
+    pub(crate) versions: (i16, i16),
+    /// First version that ApiVersions names; never above `versions.0`.
+    pub(crate) advertised_min: i16,
+    handle: fn(&Arc<Broker>, &RequestContext<'_>, Bytes) -> Result<Reply, Refused>,
+}
+
+impl Entry {
+    pub(crate) fn name(&self) -> &'static str {
+        self.layout.name
+    }
+
+    fn serves(&self, version: i16) -> bool {
+        (self.versions.0..=self.versions.1).contains(&version)
+    }
+
+    const fn advertised_from(mut self, version: i16) -> Self {
+        self.advertised_min = version;
+        self
+    }
+}
+
+/// The versions are those that can be both decoded and encoded: the crate's own table promises more.
+const fn entry<A: Api>() -> Entry {
+    let (request, response) = (A::Request::VERSIONS, A::Response::VERSIONS);
+    let first = if request.min > response.min { request.min } else { response.min };
+    let last = if request.max < response.max { request.max } else { response.max };
+    assert!(first <= last, "an API has a version that can be decoded and encoded");
+    Entry {
+        key: A::KEY as i16,
+        layout: A::LAYOUT,
+        versions: (first, last),
+        advertised_min: first,
+        handle: decode_and_handle::<A>,
+    }
+}
+
+/// What a handler knows about the connection a request came in on.
+#[derive(Debug)]
+pub(crate) struct ConnectionInfo {
+    /// The client's address.
+    pub(crate) peer: SocketAddr,
+    /// Host and port that the listener of this connection tells clients to connect to.
+    pub(crate) advertised: (StrBytes, u16),
+    /// Name and version of the client's library, once it said so in ApiVersions (KIP-511).
+    pub(crate) software: OnceLock<(String, String)>,
+}
+
+impl ConnectionInfo {
+    pub(crate) fn new(peer: SocketAddr, advertised_host: &str, advertised_port: u16) -> Self {
+        let host = StrBytes::from_string(advertised_host.to_owned());
+        Self { peer, advertised: (host, advertised_port), software: OnceLock::new() }
+    }
+}
+
+/// One request besides its body.
+#[derive(Debug)]
+pub(crate) struct RequestContext<'a> {
+    pub(crate) header: RequestHeader,
+    pub(crate) connection: &'a ConnectionInfo,
+}
+
+impl RequestContext<'_> {
+    /// Version of the request, and of its response.
+    pub(crate) fn version(&self) -> i16 {
+        self.header.api_version
+    }
+
+    /// The client's name for itself, empty when it gave none.
+    pub(crate) fn client_id(&self) -> &str {
+        self.header.client_id.as_deref().unwrap_or_default()
+    }
+
+    /// The answer, now.
+    pub(crate) fn reply<M: Encodable>(&self, message: &M) -> Reply {
+        Reply::Now(Response::encode(message, self.version()))
+    }
+}
+
+/// A request that gets no answer: the connection is closed, because there is no schema to answer in or the client is not
+/// what it says (Kafka `SocketServer.parseRequestHeader`).
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub(crate) struct Refused {
+    /// For one log line, with the peer.
+    pub(crate) reason: String,
+}
+
+impl Refused {
+    fn new(reason: impl ToString) -> Self {
+        Self { reason: reason.to_string() }
+    }
+}
+
+/// Takes one request, without its size prefix, to its handler.
+///
+/// # Errors
+/// Anything that Kafka answers by closing the connection: bytes that are no request, an unknown API, a version that is not
+/// served. ApiVersions in an unknown version is answered in version 0, which is how newer clients find out.
+pub(crate) fn dispatch(
+    broker: &Arc<Broker>,
+    connection: &ConnectionInfo,
+    mut frame: Bytes,
+) -> Result<Answer, Refused> {
+    let served = |key, version| find(key).filter(|entry| entry.serves(version));
+    let flexible = |key, version| served(key, version).map(|entry| entry.layout.is_flexible(version));
+    let header = RequestHeader::parse(&mut frame, flexible).map_err(Refused::new)?;
+    let (key, version) = (header.api_key, header.api_version);
+    let Some(entry) = served(key, version) else {
+        return unserved(&header);
+    };
+    guard::check(entry.layout, version, &frame).map_err(Refused::new)?;
+    tracing::debug!(
+        peer = %connection.peer,
+        api = entry.name(),
+        version,
+        correlation_id = header.correlation_id,
+        client_id = header.client_id.as_deref(),
+        "request"
+    );
+    let response_header = response_header(&header, entry.layout.is_flexible(version));
+    let context = RequestContext { header, connection };
+    let reply = (entry.handle)(broker, &context, frame)?;
+    Ok(Answer { header: response_header, reply })
+}
+
+fn unserved(header: &RequestHeader) -> Result<Answer, Refused> {
+    let (key, version) = (header.api_key, header.api_version);
+    match find(key) {
+        Some(entry) if key == ApiKey::ApiVersions as i16 => {
+            let reply = Reply::Now(api_versions::unsupported_version(entry));
+            Ok(Answer { header: response_header(header, false), reply })
+        }
+        Some(entry) => {
+            let (first, last) = entry.versions;
+            let name = entry.name();
+            Err(Refused::new(format!("{name} version {version} is not served, only {first} to {last}")))
+        }
+        None => Err(Refused::new(format!("api key {key} (version {version}) is not served"))),
+    }
+}
+
+fn find(key: i16) -> Option<&'static Entry> {
+    APIS.iter().find(|entry| entry.key == key)
+}
+
+fn response_header(header: &RequestHeader, flexible: bool) -> Bytes {
+    let mut out = BytesMut::with_capacity(response_header_len(header.api_key, flexible));
+    put_response_header(&mut out, header.api_key, flexible, header.correlation_id);
+    out.freeze()
+}
+
+fn decode_and_handle<A: Api>(
+    broker: &Arc<Broker>,
+    context: &RequestContext<'_>,
+    mut body: Bytes,
+) -> Result<Reply, Refused> {
+    let name = A::LAYOUT.name;
+    let request = A::Request::decode(&mut body, context.version())
+        .map_err(|error| Refused::new(format!("{name} version {}: {error}", context.version())))?;
+    if !body.is_empty() {
+        return Err(Refused::new(format!("{name}: {} bytes follow the last field", body.len())));
+    }
+    Ok(A::handle(broker, context, request))
+}

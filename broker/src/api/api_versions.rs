@@ -1,0 +1,82 @@
+//! ApiVersions (18), versions 0 to 4: which APIs are served in which versions, straight from the table.
+//!
+//! Version 3 and later bring the client's name and version, which must look like Kafka wants them or the answer is
+//! INVALID_REQUEST (KIP-511). A version above ours is answered in version 0 with UNSUPPORTED_VERSION and nothing but our
+//! own ApiVersions range (KIP-511; `ApiVersionsRequest.getErrorResponse`): clients of Kafka 4.4 open with version 5 and
+//! take the range from there. The body of such a request is not looked at.
+//!
+//! Deliberate gaps: no features are named, so the answer has no tagged field, which librdkafka before 2.2 would
+//! misread; without `transaction.version` clients stay with the older transaction protocol, without `group.version` with
+//! classic groups.
+
+use std::sync::Arc;
+
+use protocol::layout::Layout;
+use protocol::messages::api_versions_response::ApiVersion;
+use protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
+use protocol::{ErrorCode, layouts};
+
+use super::{APIS, Api, Entry, Reply, RequestContext, Response};
+use crate::broker::Broker;
+
+pub(super) struct ApiVersions;
+
+impl Api for ApiVersions {
+    type Request = ApiVersionsRequest;
+    type Response = ApiVersionsResponse;
+    const KEY: ApiKey = ApiKey::ApiVersions;
+    const LAYOUT: &'static Layout = &layouts::cluster::API_VERSIONS;
+
+    fn handle(_: &Arc<Broker>, context: &RequestContext<'_>, request: ApiVersionsRequest) -> Reply {
+        let (name, version) = (&request.client_software_name, &request.client_software_version);
+        if context.version() >= 3 {
+            if !is_software_token(name) || !is_software_token(version) {
+                let error = ErrorCode::InvalidRequest.code();
+                return context.reply(&ApiVersionsResponse::default().with_error_code(error));
+            }
+            context.connection.software.get_or_init(|| (name.to_string(), version.to_string()));
+        }
+        let mut keys: Vec<ApiVersion> = APIS.iter().map(advertised).collect();
+        keys.sort_by_key(|api| api.api_key);
+        context.reply(&ApiVersionsResponse::default().with_api_keys(keys))
+    }
+}
+
+/// The answer to an ApiVersions request in a version that is not served.
+pub(super) fn unsupported_version(entry: &Entry) -> Response {
+    let message = ApiVersionsResponse::default()
+        .with_error_code(ErrorCode::UnsupportedVersion.code())
+        .with_api_keys(vec![advertised(entry)]);
+    Response::encode(&message, 0)
+}
+
+fn advertised(entry: &Entry) -> ApiVersion {
+    ApiVersion::default()
+        .with_api_key(entry.key)
+        .with_min_version(entry.advertised_min)
+        .with_max_version(entry.versions.1)
+}
+
+/// Letters and digits, with dots and dashes between them (`ApiVersionsRequest.isValid`).
+fn is_software_token(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let inner = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'.';
+    bytes.iter().all(inner)
+        && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::is_software_token;
+
+    #[test]
+    fn software_names_are_letters_and_digits_with_dots_and_dashes_between() {
+        for good in ["a", "librdkafka", "apache-kafka-java", "4.3.1", "a-.b"] {
+            assert!(is_software_token(good), "{good}");
+        }
+        for bad in ["", "-a", "a-", ".", "a b", "ä", "a_b"] {
+            assert!(!is_software_token(bad), "{bad}");
+        }
+    }
+}

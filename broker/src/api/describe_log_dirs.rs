@@ -1,0 +1,80 @@
+//! DescribeLogDirs (35), versions 1 to 4: the one data directory and what each partition takes of it.
+//!
+//! Null asks for all topics, otherwise partitions that are not there are left out. A partition's size is that of its
+//! readable batches: on a shared log no file is its own. Version 4 adds the size of the volume and what is free on it.
+//!
+//! Deliberate gaps: no replica is ever moving between directories, so `offset_lag` is 0 and `is_future_key` false.
+
+use std::sync::Arc;
+
+use protocol::layout::Layout;
+use protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
+use protocol::messages::describe_log_dirs_response::{
+    DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
+};
+use protocol::messages::{ApiKey, DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName};
+use protocol::{StrBytes, layouts};
+use storage::{PartitionLog, Store, Topic};
+
+use super::{Api, Reply, RequestContext};
+use crate::broker::Broker;
+
+pub(super) struct DescribeLogDirs;
+
+impl Api for DescribeLogDirs {
+    type Request = DescribeLogDirsRequest;
+    type Response = DescribeLogDirsResponse;
+    const KEY: ApiKey = ApiKey::DescribeLogDirs;
+    const LAYOUT: &'static Layout = &layouts::topics::DESCRIBE_LOG_DIRS;
+
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: DescribeLogDirsRequest) -> Reply {
+        let topics = match request.topics {
+            None => broker
+                .store
+                .topics()
+                .iter()
+                .map(|topic| described(topic, topic.partitions().iter()))
+                .collect(),
+            Some(asked) => asked.iter().filter_map(|asked| chosen(&broker.store, asked)).collect(),
+        };
+        let dir = &broker.config.data_dir;
+        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+        let (total, usable) = volume(&dir);
+        let result = DescribeLogDirsResult::default()
+            .with_log_dir(StrBytes::from_string(dir.display().to_string()))
+            .with_topics(topics)
+            .with_total_bytes(total)
+            .with_usable_bytes(usable);
+        context.reply(&DescribeLogDirsResponse::default().with_results(vec![result]))
+    }
+}
+
+fn chosen(store: &Store, asked: &DescribableLogDirTopic) -> Option<DescribeLogDirsTopic> {
+    let topic = store.topic(&asked.topic)?;
+    let partitions: Vec<Arc<PartitionLog>> =
+        asked.partitions.iter().filter_map(|index| topic.partition(*index)).collect();
+    (!partitions.is_empty()).then(|| described(&topic, partitions.iter()))
+}
+
+fn described<'a>(
+    topic: &Topic,
+    partitions: impl Iterator<Item = &'a Arc<PartitionLog>>,
+) -> DescribeLogDirsTopic {
+    let partitions = partitions.map(|log| {
+        DescribeLogDirsPartition::default()
+            .with_partition_index(log.partition())
+            .with_partition_size(i64::try_from(log.size_bytes()).unwrap_or(i64::MAX))
+    });
+    DescribeLogDirsTopic::default()
+        .with_name(TopicName(StrBytes::from_string(topic.name().to_string())))
+        .with_partitions(partitions.collect())
+}
+
+/// Total and usable bytes of the volume, -1 where it does not say.
+fn volume(dir: &std::path::Path) -> (i64, i64) {
+    let Ok(volume) = rustix::fs::statvfs(dir) else {
+        return (-1, -1);
+    };
+    let bytes = |blocks: u64| i64::try_from(blocks.saturating_mul(volume.f_frsize)).unwrap_or(i64::MAX);
+    (bytes(volume.f_blocks), bytes(volume.f_bavail))
+}

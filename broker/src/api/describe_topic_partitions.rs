@@ -1,0 +1,142 @@
+//! DescribeTopicPartitions (75), version 0: topics with their partitions, page by page (KIP-966).
+//!
+//! Topics come in order of name, all of them when none is named. A page holds at most the asked number of partitions, and
+//! never more than 2000; the cursor of a cut answer names the topic and partition to go on with.
+//!
+//! Deliberate gaps: authorized operations are not reported; eligible leader replicas are always empty, there is one
+//! replica.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use protocol::layout::Layout;
+use protocol::messages::describe_topic_partitions_request::Cursor as From;
+use protocol::messages::describe_topic_partitions_response::{
+    Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+};
+use protocol::messages::{
+    ApiKey, BrokerId, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, TopicName,
+};
+use protocol::{ErrorCode, StrBytes, layouts};
+use storage::{PartitionLog, Topic};
+
+use super::{Api, Reply, RequestContext};
+use crate::broker::Broker;
+use crate::topics;
+
+/// Kafka's `max.request.partition.size.limit`.
+const MAX_PARTITIONS: usize = 2000;
+
+pub(super) struct DescribeTopicPartitions;
+
+impl Api for DescribeTopicPartitions {
+    type Request = DescribeTopicPartitionsRequest;
+    type Response = DescribeTopicPartitionsResponse;
+    const KEY: ApiKey = ApiKey::DescribeTopicPartitions;
+    const LAYOUT: &'static Layout = &layouts::data::DESCRIBE_TOPIC_PARTITIONS;
+
+    fn handle(
+        broker: &Arc<Broker>,
+        context: &RequestContext<'_>,
+        request: DescribeTopicPartitionsRequest,
+    ) -> Reply {
+        let all = request.topics.is_empty();
+        let names: BTreeSet<String> = if all {
+            broker.store.topics().iter().map(|topic| topic.name().to_string()).collect()
+        } else {
+            request.topics.iter().map(|topic| topic.name.to_string()).collect()
+        };
+        let limit =
+            usize::try_from(request.response_partition_limit).unwrap_or_default().clamp(1, MAX_PARTITIONS);
+        let mut page =
+            Page { node: BrokerId(broker.config.node_id), left: limit, topics: Vec::new(), next: None };
+        for name in names {
+            let start = match start_of(&name, request.cursor.as_ref()) {
+                Some(start) => start,
+                None => continue,
+            };
+            match broker.store.topic(&name) {
+                Some(topic) => page.add(&topic, start),
+                // Gone since the names were listed.
+                None if all => {}
+                None => page.topics.push(unknown(name)),
+            }
+            if page.next.is_some() {
+                break;
+            }
+        }
+        let response =
+            DescribeTopicPartitionsResponse::default().with_topics(page.topics).with_next_cursor(page.next);
+        context.reply(&response)
+    }
+}
+
+/// The partition to start with, `None` for a topic that an earlier page had.
+fn start_of(name: &str, cursor: Option<&From>) -> Option<usize> {
+    let Some(cursor) = cursor else {
+        return Some(0);
+    };
+    match name.cmp(cursor.topic_name.as_str()) {
+        std::cmp::Ordering::Less => None,
+        std::cmp::Ordering::Equal => Some(usize::try_from(cursor.partition_index).unwrap_or_default()),
+        std::cmp::Ordering::Greater => Some(0),
+    }
+}
+
+struct Page {
+    node: BrokerId,
+    left: usize,
+    topics: Vec<DescribeTopicPartitionsResponseTopic>,
+    next: Option<Cursor>,
+}
+
+impl Page {
+    fn add(&mut self, topic: &Topic, start: usize) {
+        let name = TopicName(StrBytes::from_string(topic.name().to_string()));
+        if self.left == 0 {
+            self.next = Some(cursor(name, start));
+            return;
+        }
+        let partitions = topic.partitions();
+        let shown: Vec<_> =
+            partitions.iter().skip(start).take(self.left).map(|log| partition(self.node, log)).collect();
+        let end = start + shown.len();
+        self.left -= shown.len();
+        if end < partitions.len() {
+            self.next = Some(cursor(name.clone(), end));
+        }
+        self.topics.push(
+            DescribeTopicPartitionsResponseTopic::default()
+                .with_name(Some(name))
+                .with_topic_id(topic.id())
+                .with_is_internal(topics::is_internal(topic.name()))
+                .with_partitions(shown),
+        );
+    }
+}
+
+fn cursor(topic: TopicName, partition: usize) -> Cursor {
+    let index = i32::try_from(partition).unwrap_or(i32::MAX);
+    Cursor::default().with_topic_name(topic).with_partition_index(index)
+}
+
+fn partition(node: BrokerId, log: &PartitionLog) -> DescribeTopicPartitionsResponsePartition {
+    DescribeTopicPartitionsResponsePartition::default()
+        .with_partition_index(log.partition())
+        .with_leader_id(node)
+        .with_leader_epoch(log.leader_epoch())
+        .with_replica_nodes(vec![node])
+        .with_isr_nodes(vec![node])
+        .with_eligible_leader_replicas(Some(Vec::new()))
+        .with_last_known_elr(Some(Vec::new()))
+}
+
+fn unknown(name: String) -> DescribeTopicPartitionsResponseTopic {
+    let error = match topics::validate_name(&name) {
+        Ok(()) => ErrorCode::UnknownTopicOrPartition,
+        Err(_) => ErrorCode::InvalidTopicException,
+    };
+    DescribeTopicPartitionsResponseTopic::default()
+        .with_error_code(error.code())
+        .with_name(Some(TopicName(StrBytes::from_string(name))))
+}

@@ -1,0 +1,206 @@
+//! A fetch as it will be read: which partitions, from where, within which limits.
+//!
+//! Made once per request; reading it again gives what is there by then. Invariant: topics that do not exist are decided
+//! when the plan is made, everything that can change while the fetch waits is looked at on each reading.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::fetch_response::{EpochEndOffset, FetchResponse, FetchedPartition, FetchedTopic};
+use protocol::messages::FetchRequest;
+use protocol::messages::fetch_request::FetchPartition;
+use protocol::record_batch::{Codec, RecordBatchView};
+use protocol::{ErrorCode, StrBytes};
+use storage::{Batches, Offset, PartitionLog, ReadRequest, Store};
+use uuid::Uuid;
+
+use super::limits::Budget;
+use crate::{error_map, partition, topics};
+
+const READ_COMMITTED: i8 = 1;
+const FIRST_VERSION_WITH_IDS: i16 = 13;
+const FIRST_VERSION_WITH_ZSTD: i16 = 10;
+
+/// See the module.
+pub(super) struct Plan {
+    version: i16,
+    min_bytes: usize,
+    max_bytes: usize,
+    committed: bool,
+    topics: Vec<PlannedTopic>,
+}
+
+struct PlannedTopic {
+    name: StrBytes,
+    id: Uuid,
+    partitions: Vec<Planned>,
+}
+
+struct Planned {
+    index: i32,
+    log: Result<Arc<PartitionLog>, ErrorCode>,
+    from: Offset,
+    max_bytes: usize,
+    leader_epoch: i32,
+    last_fetched_epoch: i32,
+}
+
+/// What a reading gave.
+pub(super) struct Fetched {
+    pub(super) response: FetchResponse,
+    /// The client need not wait: enough bytes, an error, a diverging epoch, or nothing to wait for.
+    pub(super) is_enough: bool,
+}
+
+impl Plan {
+    /// `broker_max_bytes` is `fetch.max.bytes`; `min_bytes` never asks for more than may be sent.
+    pub(super) fn new(store: &Store, version: i16, broker_max_bytes: i32, request: FetchRequest) -> Self {
+        let bytes = |limit: i32| usize::try_from(limit).unwrap_or_default();
+        let max_bytes = bytes(request.max_bytes.min(broker_max_bytes));
+        let by_id = version >= FIRST_VERSION_WITH_IDS;
+        let topics = request.topics.into_iter().map(|topic| {
+            let found = topics::resolve(store, by_id, &topic.topic, topic.topic_id);
+            let log = |index| match &found {
+                Ok(topic) => topic.partition(index).ok_or(ErrorCode::UnknownTopicOrPartition),
+                Err(error) => Err(*error),
+            };
+            let planned = |asked: &FetchPartition| Planned {
+                index: asked.partition,
+                log: log(asked.partition),
+                from: asked.fetch_offset,
+                max_bytes: bytes(asked.partition_max_bytes),
+                leader_epoch: asked.current_leader_epoch,
+                last_fetched_epoch: asked.last_fetched_epoch,
+            };
+            let partitions = topic.partitions.iter().map(planned).collect();
+            PlannedTopic { name: topic.topic.0, id: topic.topic_id, partitions }
+        });
+        Self {
+            version,
+            min_bytes: bytes(request.min_bytes).min(max_bytes),
+            max_bytes,
+            committed: request.isolation_level == READ_COMMITTED,
+            topics: topics.collect(),
+        }
+    }
+
+    pub(super) fn version(&self) -> i16 {
+        self.version
+    }
+
+    /// The partitions that exist: what to subscribe to.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = &Arc<PartitionLog>> {
+        self.topics.iter().flat_map(|topic| &topic.partitions).filter_map(|planned| planned.log.as_ref().ok())
+    }
+
+    /// Reads everything that is there now.
+    pub(super) fn read(&self, store: &Store) -> Fetched {
+        let mut budget = Budget::new(self.max_bytes);
+        let mut at_once = self.partitions().next().is_none();
+        let mut response =
+            FetchResponse { topics: Vec::with_capacity(self.topics.len()), ..FetchResponse::default() };
+        for topic in &self.topics {
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for planned in &topic.partitions {
+                let fetched = self.partition(store, planned, &mut budget);
+                at_once |= !fetched.error_code.is_none() || fetched.diverging_epoch.is_some();
+                partitions.push(fetched);
+            }
+            response.topics.push(FetchedTopic { name: topic.name.clone(), topic_id: topic.id, partitions });
+        }
+        Fetched { response, is_enough: at_once || budget.counted() >= self.min_bytes }
+    }
+
+    fn partition(&self, store: &Store, planned: &Planned, budget: &mut Budget) -> FetchedPartition {
+        let fetched = planned
+            .log
+            .as_ref()
+            .map_err(|error| *error)
+            .and_then(|log| self.log(store, log, planned, budget));
+        fetched.unwrap_or_else(|error_code| FetchedPartition {
+            partition_index: planned.index,
+            error_code,
+            ..FetchedPartition::default()
+        })
+    }
+
+    fn log(
+        &self,
+        store: &Store,
+        log: &PartitionLog,
+        planned: &Planned,
+        budget: &mut Budget,
+    ) -> Result<FetchedPartition, ErrorCode> {
+        if log.is_deleted() {
+            return Err(if self.version >= FIRST_VERSION_WITH_IDS {
+                ErrorCode::UnknownTopicId
+            } else {
+                ErrorCode::UnknownTopicOrPartition
+            });
+        }
+        partition::check_leader_epoch(log, planned.leader_epoch)?;
+        let high_watermark = log.high_watermark();
+        let last_stable_offset = log.last_stable_offset();
+        let log_start_offset = log.log_start_offset();
+        let from = planned.from;
+        let mut fetched = FetchedPartition {
+            partition_index: planned.index,
+            high_watermark,
+            last_stable_offset,
+            log_start_offset,
+            aborted_transactions: self.committed.then(Vec::new),
+            ..FetchedPartition::default()
+        };
+        if planned.last_fetched_epoch >= 0 {
+            fetched.diverging_epoch = diverging(log, planned)?;
+            if fetched.diverging_epoch.is_some() {
+                return Ok(fetched);
+            }
+        }
+        if from < log_start_offset || from > log.log_end_offset() {
+            return Err(ErrorCode::OffsetOutOfRange);
+        }
+        let limit = if self.committed { last_stable_offset } else { high_watermark };
+        let share = budget.share(planned.max_bytes);
+        // Between the limit and the log end there is nothing to see yet, which is not an error.
+        if from < limit && share.max_bytes == 0 && !share.at_least_one {
+            budget.took(share, 0, true);
+        } else if from < limit {
+            let request =
+                ReadRequest { from, limit, max_bytes: share.max_bytes, at_least_one: share.at_least_one };
+            let batches = store.read(log, &request).map_err(|error| error_map::read_error(&error))?;
+            self.check_codecs(&batches)?;
+            budget.took(share, batches.bytes, is_cut(&batches, limit));
+            fetched.records = batches.batches;
+        }
+        Ok(fetched)
+    }
+
+    fn check_codecs(&self, batches: &Batches) -> Result<(), ErrorCode> {
+        let is_zstd =
+            |batch: &Bytes| RecordBatchView::parse(batch).is_ok_and(|view| view.codec() == Some(Codec::Zstd));
+        if self.version < FIRST_VERSION_WITH_ZSTD && batches.batches.iter().any(is_zstd) {
+            return Err(ErrorCode::UnsupportedCompressionType);
+        }
+        Ok(())
+    }
+}
+
+/// Whether records below `limit` were left out.
+fn is_cut(batches: &Batches, limit: Offset) -> bool {
+    let Some(last) = batches.batches.last() else {
+        return true;
+    };
+    RecordBatchView::parse(last)
+        .is_ok_and(|view| view.base_offset() + i64::from(view.last_offset_delta()) + 1 < limit)
+}
+
+/// The client's log is not ours when ours ends its last epoch earlier than it did (Kafka `Partition.readRecords`).
+fn diverging(log: &PartitionLog, planned: &Planned) -> Result<Option<EpochEndOffset>, ErrorCode> {
+    let (epoch, end_offset) = log.end_offset_for_epoch(planned.last_fetched_epoch);
+    if epoch < 0 || end_offset < 0 || planned.from < log.log_start_offset() {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    let differs = epoch < planned.last_fetched_epoch || end_offset < planned.from;
+    Ok(differs.then_some(EpochEndOffset { epoch, end_offset }))
+}

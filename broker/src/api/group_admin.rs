@@ -1,0 +1,138 @@
+//! ListGroups (16, versions 0 to 5), DescribeGroups (15, 0 to 6), DeleteGroups (42, 0 to 2).
+//!
+//! ListGroups: 4 filters by state, 5 by type. DescribeGroups: an unknown group is state Dead without error up to version 5
+//! and GROUP_ID_NOT_FOUND with a message from 6 on. Each group of a request has its own outcome, in the order asked.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use protocol::layout::Layout;
+use protocol::messages::delete_groups_response::DeletableGroupResult;
+use protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use protocol::messages::list_groups_response::ListedGroup;
+use protocol::messages::{
+    ApiKey, DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
+    ListGroupsRequest, ListGroupsResponse,
+};
+use protocol::{ErrorCode, StrBytes, layouts};
+
+use super::group_membership::{ask, unexpected};
+use super::{Api, Reply, RequestContext, Response};
+use crate::broker::Broker;
+use crate::coordinator::group::{self, Request};
+
+pub(super) struct ListGroups;
+pub(super) struct DescribeGroups;
+pub(super) struct DeleteGroups;
+
+const GROUP_TYPE: &str = "classic";
+
+impl Api for ListGroups {
+    type Request = ListGroupsRequest;
+    type Response = ListGroupsResponse;
+    const KEY: ApiKey = ApiKey::ListGroups;
+    const LAYOUT: &'static Layout = &layouts::groups::LIST_GROUPS;
+
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: ListGroupsRequest) -> Reply {
+        let version = context.version();
+        let list = group::ListGroups {
+            states: request.states_filter.iter().map(ToString::to_string).collect(),
+            types: request.types_filter.iter().map(ToString::to_string).collect(),
+        };
+        ask(broker, Request::ListGroups(list), move |response| match response {
+            group::Response::ListGroups(listed) => Response::encode(&list_response(version, listed), version),
+            other => unexpected(&other),
+        })
+    }
+}
+
+fn list_response(version: i16, listed: Result<Vec<group::ListedGroup>, ErrorCode>) -> ListGroupsResponse {
+    let groups = match listed {
+        Ok(groups) => groups,
+        Err(error) => return ListGroupsResponse::default().with_error_code(error.code()),
+    };
+    let groups = groups.into_iter().map(|group| {
+        let listed = ListedGroup::default()
+            .with_group_id(StrBytes::from(group.group_id).into())
+            .with_protocol_type(group.protocol_type.into());
+        let state = StrBytes::from_static_str(group.state.name());
+        match version {
+            ..4 => listed,
+            4 => listed.with_group_state(state),
+            _ => listed.with_group_state(state).with_group_type(StrBytes::from_static_str(GROUP_TYPE)),
+        }
+    });
+    ListGroupsResponse::default().with_groups(groups.collect())
+}
+
+impl Api for DescribeGroups {
+    type Request = DescribeGroupsRequest;
+    type Response = DescribeGroupsResponse;
+    const KEY: ApiKey = ApiKey::DescribeGroups;
+    const LAYOUT: &'static Layout = &layouts::groups::DESCRIBE_GROUPS;
+
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: DescribeGroupsRequest) -> Reply {
+        let version = context.version();
+        let groups = broker.groups.clone();
+        Reply::Later(Box::pin(async move {
+            let described = join_all(request.groups.into_iter().map(|group_id| {
+                let describe = group::DescribeGroup {
+                    group_id: group_id.to_string(),
+                    supports_group_id_not_found: version >= 6,
+                };
+                groups.ask(Request::DescribeGroup(describe))
+            }));
+            let groups = described.await.into_iter().map(|response| match response {
+                group::Response::DescribeGroup(group) => described_group(version, group),
+                other => unreachable!("the coordinator answered another question: {other:?}"),
+            });
+            Response::encode(&DescribeGroupsResponse::default().with_groups(groups.collect()), version)
+        }))
+    }
+}
+
+fn described_group(version: i16, group: group::DescribedGroup) -> DescribedGroup {
+    let members = group.members.into_iter().map(|member| {
+        let instance = if version >= 4 { member.group_instance_id } else { None };
+        DescribedGroupMember::default()
+            .with_member_id(member.member_id.into())
+            .with_group_instance_id(instance.map(StrBytes::from))
+            .with_client_id(member.client_id.into())
+            .with_client_host(member.client_host.into())
+            .with_member_metadata(member.metadata)
+            .with_member_assignment(member.assignment)
+    });
+    let missing = (version >= 6 && group.error == ErrorCode::GroupIdNotFound)
+        .then(|| format!("Group {} not found.", group.group_id).into());
+    DescribedGroup::default()
+        .with_error_code(group.error.code())
+        .with_error_message(missing)
+        .with_group_id(StrBytes::from(group.group_id).into())
+        .with_group_state(StrBytes::from_static_str(group.state.map_or("", group::GroupState::name)))
+        .with_protocol_type(group.protocol_type.into())
+        .with_protocol_data(group.protocol.into())
+        .with_members(members.collect())
+}
+
+impl Api for DeleteGroups {
+    type Request = DeleteGroupsRequest;
+    type Response = DeleteGroupsResponse;
+    const KEY: ApiKey = ApiKey::DeleteGroups;
+    const LAYOUT: &'static Layout = &layouts::groups::DELETE_GROUPS;
+
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: DeleteGroupsRequest) -> Reply {
+        let version = context.version();
+        let groups = broker.groups.clone();
+        Reply::Later(Box::pin(async move {
+            let results = join_all(request.groups_names.into_iter().map(|group_id| async {
+                let delete = Request::DeleteGroup { group_id: group_id.to_string() };
+                let error = match groups.ask(delete).await {
+                    group::Response::DeleteGroup(error) => error,
+                    other => unreachable!("the coordinator answered another question: {other:?}"),
+                };
+                DeletableGroupResult::default().with_group_id(group_id).with_error_code(error.code())
+            }));
+            Response::encode(&DeleteGroupsResponse::default().with_results(results.await), version)
+        }))
+    }
+}

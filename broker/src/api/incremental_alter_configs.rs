@@ -1,0 +1,189 @@
+//! IncrementalAlterConfigs (44), versions 0 and 1: sets, deletes, appends to and subtracts from single configs (KIP-339).
+//!
+//! Append and subtract work on lists; a list that is not set starts from its default, as in Kafka's
+//! `ConfigurationControlManager`. Each resource changes as a whole or not at all, with its own outcome; the answer waits
+//! until the changes are durable, and by then they hold.
+//!
+//! Deliberate gaps: broker loggers, client metrics and group configs are INVALID_REQUEST. Broker configs can be changed
+//! where they are defaults of topic configs.
+
+use std::sync::Arc;
+
+use protocol::layout::Layout;
+use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
+use protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
+use protocol::messages::{ApiKey, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
+use protocol::{ErrorCode, StrBytes, layouts};
+use storage::{Configs, Position};
+
+use super::config_change::{self, Resource, apply, check_names, invalid_request, named_twice, resource};
+use super::create_topics::Failure;
+use super::{Api, Reply, RequestContext, Response};
+use crate::broker::Broker;
+use crate::config::Kind;
+use crate::topic_config::{self, list};
+
+const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+pub(super) struct IncrementalAlterConfigs;
+
+impl Api for IncrementalAlterConfigs {
+    type Request = IncrementalAlterConfigsRequest;
+    type Response = IncrementalAlterConfigsResponse;
+    const KEY: ApiKey = ApiKey::IncrementalAlterConfigs;
+    const LAYOUT: &'static Layout = &layouts::topics::INCREMENTAL_ALTER_CONFIGS;
+
+    fn handle(
+        broker: &Arc<Broker>,
+        context: &RequestContext<'_>,
+        request: IncrementalAlterConfigsRequest,
+    ) -> Reply {
+        let version = context.version();
+        let times = config_change::times(
+            request.resources.iter().map(|asked| (asked.resource_type, &asked.resource_name)),
+        );
+        let mut durable = None;
+        let mut responses: Vec<AlterConfigsResourceResponse> = Vec::with_capacity(request.resources.len());
+        for asked in request.resources {
+            let outcome = match times.get(&(asked.resource_type, asked.resource_name.to_string())) {
+                Some(1) => alter(broker, &asked, request.validate_only),
+                _ => Err(named_twice()),
+            };
+            let response = AlterConfigsResourceResponse::default()
+                .with_resource_type(asked.resource_type)
+                .with_resource_name(asked.resource_name);
+            responses.push(match outcome {
+                Ok(position) => {
+                    durable = durable.max(position);
+                    response.with_error_message(None)
+                }
+                Err((error, message)) => response
+                    .with_error_code(error.code())
+                    .with_error_message(Some(StrBytes::from_string(message))),
+            });
+        }
+        Reply::when_acknowledged(broker, durable, move |outcome| {
+            if let Err(error) = outcome {
+                responses.iter_mut().filter(|response| response.error_code == 0).for_each(|response| {
+                    response.error_code = error.code();
+                });
+            }
+            Response::encode(&IncrementalAlterConfigsResponse::default().with_responses(responses), version)
+        })
+    }
+}
+
+fn alter(
+    broker: &Broker,
+    asked: &AlterConfigsResource,
+    validate_only: bool,
+) -> Result<Option<Position>, Failure> {
+    let operations = &asked.configs;
+    check_names(operations.iter().map(|operation| {
+        (&operation.name, operation.config_operation != DELETE && operation.value.is_none())
+    }))?;
+    let resource = resource(broker, asked.resource_type, &asked.resource_name)?;
+    apply(broker, &resource, validate_only, |current| altered(&resource, current, operations))
+}
+
+fn altered(
+    resource: &Resource,
+    current: &Configs,
+    operations: &[AlterableConfig],
+) -> Result<Configs, Failure> {
+    let mut configs = current.clone();
+    for operation in operations {
+        let name = operation.name.as_str();
+        let value = operation.value.as_deref().unwrap_or_default();
+        match operation.config_operation {
+            SET => {
+                configs.insert(name.to_owned(), value.to_owned());
+            }
+            DELETE => {
+                configs.remove(name);
+            }
+            APPEND | SUBTRACT => {
+                let verb = if operation.config_operation == APPEND { "APPEND" } else { "SUBTRACT" };
+                let start = list_default(resource, name).ok_or_else(|| {
+                    let why = format!("Can't {verb} to key {name} because its type is not LIST.");
+                    (ErrorCode::InvalidConfig, why)
+                })?;
+                let current = configs.get(name).map_or(start, String::as_str);
+                let changed =
+                    if verb == "APPEND" { appended(current, value) } else { subtracted(current, value) };
+                configs.insert(name.to_owned(), changed);
+            }
+            other => return Err(invalid_request(&format!("Unknown operations type {other}"))),
+        }
+    }
+    Ok(configs)
+}
+
+/// Default of a config that is a list, `None` for any other.
+fn list_default(resource: &Resource, name: &str) -> Option<&'static str> {
+    let (kind, default) = match resource {
+        Resource::Topic(_) => topic_config::find(name).map(|key| (key.kind, key.default))?,
+        Resource::AllBrokers | Resource::ThisBroker => {
+            config_change::known(name).map(|key| (key.kind, key.default.unwrap_or_default()))?
+        }
+    };
+    matches!(kind, Kind::List(_)).then_some(default)
+}
+
+fn appended(current: &str, value: &str) -> String {
+    let mut elements = list(current);
+    for element in list(value) {
+        if !elements.contains(&element) {
+            elements.push(element);
+        }
+    }
+    elements.join(",")
+}
+
+fn subtracted(current: &str, value: &str) -> String {
+    let gone = list(value);
+    let kept: Vec<&str> = list(current).into_iter().filter(|element| !gone.contains(element)).collect();
+    kept.join(",")
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    fn operation(name: &'static str, operation: i8, value: Option<&'static str>) -> AlterableConfig {
+        AlterableConfig::default()
+            .with_name(name.into())
+            .with_config_operation(operation)
+            .with_value(value.map(StrBytes::from_static_str))
+    }
+
+    #[test]
+    fn lists_grow_and_shrink_by_elements() {
+        assert_eq!(appended("delete", "compact,delete"), "delete,compact");
+        assert_eq!(appended("", "a"), "a");
+        assert_eq!(subtracted("delete,compact", "delete"), "compact");
+        assert_eq!(subtracted("delete", "x"), "delete");
+    }
+
+    #[test]
+    fn operations_apply_in_order_to_what_is_set() {
+        let current = Configs::from([("log.retention.ms".to_owned(), "1".to_owned())]);
+        let operations = [
+            operation("log.retention.ms", DELETE, None),
+            operation("log.cleanup.policy", APPEND, Some("compact")),
+            operation("message.max.bytes", SET, Some("5")),
+        ];
+        let expected = Configs::from([
+            ("log.cleanup.policy".to_owned(), "delete,compact".to_owned()),
+            ("message.max.bytes".to_owned(), "5".to_owned()),
+        ]);
+        assert_eq!(altered(&Resource::AllBrokers, &current, &operations), Ok(expected));
+        let append = [operation("log.retention.ms", APPEND, Some("1"))];
+        let refused = altered(&Resource::AllBrokers, &current, &append).unwrap_err();
+        assert_eq!(refused.1, "Can't APPEND to key log.retention.ms because its type is not LIST.");
+        assert!(altered(&Resource::AllBrokers, &current, &[operation("a", 9, Some("1"))]).is_err());
+    }
+}

@@ -1,0 +1,151 @@
+//! ListOffsets (2), versions 1 to 10: offsets by timestamp, and the special timestamps -1 (latest) to -5.
+//!
+//! -1 is the high watermark, or the last stable offset for read_committed; -2 the log start; -3 the record with the
+//! greatest timestamp (7+); -4 the local log start, the same as -2 without remote storage (8+); -5 the last offset in
+//! remote storage, always -1 here (9+). A timestamp finds the first record, in offset order, that is as new; finding none
+//! is offset -1 without error. A special timestamp that the version does not have is UNSUPPORTED_VERSION for its
+//! partition, a partition that is named twice INVALID_REQUEST (Kafka `ReplicaManager.fetchOffset`).
+//!
+//! Deliberate gaps: `timeout_ms` (10) is for remote storage and not looked at; -6 (version 11) cannot be decoded.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use protocol::layout::Layout;
+use protocol::messages::list_offsets_request::ListOffsetsPartition;
+use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use protocol::messages::{ApiKey, ListOffsetsRequest, ListOffsetsResponse};
+use protocol::{ErrorCode, layouts};
+use storage::{PartitionLog, Store, TimestampOffset, Topic};
+
+use super::{Api, Reply, RequestContext};
+use crate::broker::Broker;
+use crate::{error_map, partition};
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;
+const LATEST_TIERED: i64 = -5;
+const READ_COMMITTED: i8 = 1;
+
+pub(super) struct ListOffsets;
+
+impl Api for ListOffsets {
+    type Request = ListOffsetsRequest;
+    type Response = ListOffsetsResponse;
+    const KEY: ApiKey = ApiKey::ListOffsets;
+    const LAYOUT: &'static Layout = &layouts::data::LIST_OFFSETS;
+
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: ListOffsetsRequest) -> Reply {
+        let version = context.version();
+        let committed = request.isolation_level == READ_COMMITTED;
+        let twice = named_twice(&request);
+        let topics = request.topics.iter().map(|asked| {
+            let topic = broker.store.topic(&asked.name);
+            let partitions = asked.partitions.iter().map(|partition| {
+                let index = partition.partition_index;
+                let found = if twice.contains(&(asked.name.as_str(), index)) {
+                    Err(ErrorCode::InvalidRequest)
+                } else {
+                    look_up(&broker.store, topic.as_deref(), version, committed, partition)
+                };
+                response(version, index, found)
+            });
+            ListOffsetsTopicResponse::default()
+                .with_name(asked.name.clone())
+                .with_partitions(partitions.collect())
+        });
+        context.reply(&ListOffsetsResponse::default().with_topics(topics.collect()))
+    }
+}
+
+fn named_twice(request: &ListOffsetsRequest) -> HashSet<(&str, i32)> {
+    let (mut once, mut twice) = (HashSet::new(), HashSet::new());
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let named = (topic.name.as_str(), partition.partition_index);
+            if !once.insert(named) {
+                twice.insert(named);
+            }
+        }
+    }
+    twice
+}
+
+fn look_up(
+    store: &Store,
+    topic: Option<&Topic>,
+    version: i16,
+    committed: bool,
+    asked: &ListOffsetsPartition,
+) -> Result<Option<TimestampOffset>, ErrorCode> {
+    let partition = topic
+        .and_then(|topic| topic.partition(asked.partition_index))
+        .ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    if !version_has(version, asked.timestamp) {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
+    partition::check_leader_epoch(&partition, asked.current_leader_epoch)?;
+    let limit = if committed { partition.last_stable_offset() } else { partition.high_watermark() };
+    match asked.timestamp {
+        LATEST => {
+            Ok(Some(TimestampOffset { offset: limit, timestamp: -1, leader_epoch: partition.leader_epoch() }))
+        }
+        EARLIEST | EARLIEST_LOCAL => Ok(Some(earliest(&partition))),
+        LATEST_TIERED => Ok(None),
+        MAX_TIMESTAMP => {
+            store.offset_of_max_timestamp(&partition, limit).map_err(|error| error_map::read_error(&error))
+        }
+        timestamp => store
+            .offset_for_timestamp(&partition, timestamp, limit)
+            .map_err(|error| error_map::read_error(&error)),
+    }
+}
+
+fn earliest(partition: &PartitionLog) -> TimestampOffset {
+    let offset = partition.log_start_offset();
+    TimestampOffset { offset, timestamp: -1, leader_epoch: partition::epoch_of(partition, offset) }
+}
+
+/// `ReplicaManager.timestampMinSupportedVersion`.
+fn version_has(version: i16, timestamp: i64) -> bool {
+    match timestamp {
+        0.. | LATEST | EARLIEST => true,
+        MAX_TIMESTAMP => version >= 7,
+        EARLIEST_LOCAL => version >= 8,
+        LATEST_TIERED => version >= 9,
+        _ => false,
+    }
+}
+
+fn response(
+    version: i16,
+    index: i32,
+    found: Result<Option<TimestampOffset>, ErrorCode>,
+) -> ListOffsetsPartitionResponse {
+    let response = ListOffsetsPartitionResponse::default().with_partition_index(index);
+    match found {
+        Err(error) => response.with_error_code(error.code()),
+        Ok(None) => response,
+        Ok(Some(found)) => {
+            let epoch = if version >= 4 { found.leader_epoch } else { -1 };
+            response.with_offset(found.offset).with_timestamp(found.timestamp).with_leader_epoch(epoch)
+        }
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::version_has;
+
+    #[test]
+    fn special_timestamps_came_one_by_one() {
+        for (timestamp, first) in [(0, 1), (-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9)] {
+            assert!(version_has(first, timestamp));
+            assert_eq!(version_has(first - 1, timestamp), first == 1, "{timestamp}");
+        }
+        assert!(!version_has(10, -6));
+        assert!(!version_has(10, i64::MIN));
+    }
+}

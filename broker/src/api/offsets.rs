@@ -1,0 +1,229 @@
+//! OffsetCommit (8, versions 2 to 9), OffsetFetch (9, 1 to 9), OffsetDelete (47, 0): committed offsets of groups.
+//!
+//! OffsetCommit: 2 to 4 bring a retention time, 9 knows GROUP_ID_NOT_FOUND. Topics and partitions that do not exist are
+//! refused one by one, the others committed. OffsetFetch: 2 lets the topics be null (all) and has an error for the whole, 7
+//! `require_stable` (there are no transactions to wait for), 8 asks for many groups. What was never committed is offset -1
+//! without error.
+//!
+//! Deliberate gaps: member epochs (9) belong to KIP-848 groups and are not looked at by OffsetFetch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use protocol::layout::Layout;
+use protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
+use protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use protocol::messages::{
+    ApiKey, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+    OffsetFetchRequest, OffsetFetchResponse, TopicName,
+};
+use protocol::{ErrorCode, StrBytes, layouts};
+
+use super::group_membership::{ask, text, unexpected};
+use super::{Api, Reply, RequestContext, Response};
+use crate::broker::Broker;
+use crate::coordinator::group::{self, FetchedOffset, PartitionCommit, Request};
+
+pub(super) struct OffsetCommit;
+pub(super) struct OffsetFetch;
+pub(super) struct OffsetDelete;
+
+/// What was asked, in order, so that refused and accepted partitions can be answered side by side.
+type Asked = Vec<(TopicName, Vec<i32>)>;
+
+/// Outcome of each partition by topic and number.
+type Outcomes = HashMap<(String, i32), ErrorCode>;
+
+impl Api for OffsetCommit {
+    type Request = OffsetCommitRequest;
+    type Response = OffsetCommitResponse;
+    const KEY: ApiKey = ApiKey::OffsetCommit;
+    const LAYOUT: &'static Layout = &layouts::groups::OFFSET_COMMIT;
+
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: OffsetCommitRequest) -> Reply {
+        let version = context.version();
+        let mut asked = Asked::new();
+        let mut topics = Vec::new();
+        for topic in request.topics {
+            let partitions = topic.partitions.into_iter().map(|commit| PartitionCommit {
+                partition: commit.partition_index,
+                offset: commit.committed_offset,
+                leader_epoch: commit.committed_leader_epoch,
+                metadata: text(commit.committed_metadata),
+            });
+            let partitions: Vec<PartitionCommit> = partitions.collect();
+            asked.push((topic.name.clone(), partitions.iter().map(|commit| commit.partition).collect()));
+            let known = |commit: &PartitionCommit| exists(broker, &topic.name, commit.partition);
+            topics.push((topic.name.to_string(), partitions.into_iter().filter(known).collect()));
+        }
+        let retention = u64::try_from(request.retention_time_ms).ok().filter(|_| version <= 4);
+        let commit = group::OffsetCommit {
+            group_id: request.group_id.to_string(),
+            generation_id: request.generation_id_or_member_epoch,
+            member_id: request.member_id.to_string(),
+            group_instance_id: text(request.group_instance_id),
+            retention: retention.map(Duration::from_millis),
+            supports_group_id_not_found: version >= 9,
+            topics,
+        };
+        ask(broker, Request::OffsetCommit(commit), move |response| match response {
+            group::Response::OffsetCommit(committed) => {
+                let response = OffsetCommitResponse::default().with_topics(commit_response(asked, committed));
+                Response::encode(&response, version)
+            }
+            other => unexpected(&other),
+        })
+    }
+}
+
+fn commit_response(asked: Asked, committed: group::PartitionErrors) -> Vec<OffsetCommitResponseTopic> {
+    let outcomes = outcomes(committed);
+    let topics = asked.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(|partition| {
+            OffsetCommitResponsePartition::default()
+                .with_partition_index(partition)
+                .with_error_code(outcome(&outcomes, &name, partition).code())
+        });
+        OffsetCommitResponseTopic::default().with_partitions(partitions.collect()).with_name(name)
+    });
+    topics.collect()
+}
+
+fn outcomes(told: group::PartitionErrors) -> Outcomes {
+    let flatten = |(topic, partitions): (String, Vec<(i32, ErrorCode)>)| {
+        partitions.into_iter().map(move |(partition, error)| ((topic.clone(), partition), error))
+    };
+    told.into_iter().flat_map(flatten).collect()
+}
+
+/// Partitions that the coordinator was not told about do not exist.
+fn outcome(outcomes: &Outcomes, topic: &TopicName, partition: i32) -> ErrorCode {
+    let key = (topic.to_string(), partition);
+    outcomes.get(&key).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition)
+}
+
+fn exists(broker: &Broker, topic: &TopicName, partition: i32) -> bool {
+    broker.store.topic(topic).is_some_and(|topic| topic.partition(partition).is_some())
+}
+
+impl Api for OffsetFetch {
+    type Request = OffsetFetchRequest;
+    type Response = OffsetFetchResponse;
+    const KEY: ApiKey = ApiKey::OffsetFetch;
+    const LAYOUT: &'static Layout = &layouts::groups::OFFSET_FETCH;
+
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: OffsetFetchRequest) -> Reply {
+        let version = context.version();
+        if version >= 8 {
+            return fetch_groups(broker, version, request);
+        }
+        let topics = request.topics.map(|topics| {
+            topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
+        });
+        let fetch = group::OffsetFetch { group_id: request.group_id.to_string(), topics };
+        ask(broker, Request::OffsetFetch(fetch), move |response| match response {
+            group::Response::OffsetFetch(fetched) => {
+                let topics = fetched.topics.into_iter().map(|topic| fetched_topic(version, topic)).collect();
+                let response = OffsetFetchResponse::default().with_topics(topics);
+                let error = fetched.error.code();
+                let response = if version >= 2 { response.with_error_code(error) } else { response };
+                Response::encode(&response, version)
+            }
+            other => unexpected(&other),
+        })
+    }
+}
+
+fn fetched_topic(version: i16, (name, partitions): (String, Vec<FetchedOffset>)) -> OffsetFetchResponseTopic {
+    let partitions = partitions.into_iter().map(|fetched| {
+        let partition = OffsetFetchResponsePartition::default()
+            .with_partition_index(fetched.partition)
+            .with_committed_offset(fetched.offset)
+            .with_metadata(Some(fetched.metadata.into()));
+        if version >= 5 { partition.with_committed_leader_epoch(fetched.leader_epoch) } else { partition }
+    });
+    let name = StrBytes::from(name).into();
+    OffsetFetchResponseTopic::default().with_name(name).with_partitions(partitions.collect())
+}
+
+fn fetch_groups(broker: &Arc<Broker>, version: i16, request: OffsetFetchRequest) -> Reply {
+    let groups = broker.groups.clone();
+    Reply::Later(Box::pin(async move {
+        let fetched = join_all(request.groups.into_iter().map(|asked| async {
+            let topics = asked.topics.map(|topics| {
+                topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
+            });
+            let fetch = group::OffsetFetch { group_id: asked.group_id.to_string(), topics };
+            match groups.ask(Request::OffsetFetch(fetch)).await {
+                group::Response::OffsetFetch(fetched) => OffsetFetchResponseGroup::default()
+                    .with_group_id(asked.group_id)
+                    .with_topics(fetched.topics.into_iter().map(fetched_group_topic).collect())
+                    .with_error_code(fetched.error.code()),
+                other => unreachable!("the coordinator answered another question: {other:?}"),
+            }
+        }));
+        Response::encode(&OffsetFetchResponse::default().with_groups(fetched.await), version)
+    }))
+}
+
+fn fetched_group_topic((name, partitions): (String, Vec<FetchedOffset>)) -> OffsetFetchResponseTopics {
+    let partitions = partitions.into_iter().map(|fetched| {
+        OffsetFetchResponsePartitions::default()
+            .with_partition_index(fetched.partition)
+            .with_committed_offset(fetched.offset)
+            .with_committed_leader_epoch(fetched.leader_epoch)
+            .with_metadata(Some(fetched.metadata.into()))
+    });
+    let name = StrBytes::from(name).into();
+    OffsetFetchResponseTopics::default().with_name(name).with_partitions(partitions.collect())
+}
+
+impl Api for OffsetDelete {
+    type Request = OffsetDeleteRequest;
+    type Response = OffsetDeleteResponse;
+    const KEY: ApiKey = ApiKey::OffsetDelete;
+    const LAYOUT: &'static Layout = &layouts::groups::OFFSET_DELETE;
+
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: OffsetDeleteRequest) -> Reply {
+        let version = context.version();
+        let mut asked = Asked::new();
+        let mut topics = Vec::new();
+        for topic in request.topics {
+            let partitions: Vec<i32> =
+                topic.partitions.iter().map(|partition| partition.partition_index).collect();
+            let known = |partition: &i32| exists(broker, &topic.name, *partition);
+            topics.push((topic.name.to_string(), partitions.iter().copied().filter(known).collect()));
+            asked.push((topic.name, partitions));
+        }
+        let delete = group::OffsetDelete { group_id: request.group_id.to_string(), topics };
+        ask(broker, Request::OffsetDelete(delete), move |response| match response {
+            group::Response::OffsetDelete(deleted) if deleted.error.is_none() => {
+                Response::encode(&delete_response(asked, deleted.topics), version)
+            }
+            group::Response::OffsetDelete(deleted) => {
+                let response = OffsetDeleteResponse::default().with_error_code(deleted.error.code());
+                Response::encode(&response, version)
+            }
+            other => unexpected(&other),
+        })
+    }
+}
+
+fn delete_response(asked: Asked, deleted: group::PartitionErrors) -> OffsetDeleteResponse {
+    let outcomes = outcomes(deleted);
+    let topics = asked.into_iter().map(|(name, partitions)| {
+        let partitions = partitions.into_iter().map(|partition| {
+            OffsetDeleteResponsePartition::default()
+                .with_partition_index(partition)
+                .with_error_code(outcome(&outcomes, &name, partition).code())
+        });
+        OffsetDeleteResponseTopic::default().with_partitions(partitions.collect()).with_name(name)
+    });
+    OffsetDeleteResponse::default().with_topics(topics.collect())
+}

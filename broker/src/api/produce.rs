@@ -1,0 +1,215 @@
+//! Produce (0), versions 3 to 13 (advertised from 0, KAFKA-18659): batches into partitions.
+//!
+//! Every partition has its own outcome; all batches of a request go to the log in one append, in request order. acks=1 is
+//! answered when they are in the log, acks=-1 when they are durable, acks=0 never: an error then closes the connection so
+//! that the client asks for metadata again. `timeout_ms` is not looked at: it limits the wait for other replicas, and
+//! there are none. A duplicate batch of an idempotent producer succeeds with its original offset. Version 7 allows zstd, 8
+//! brings messages and record errors, 13 topic ids. A topic named but not there is created if the broker does that.
+//!
+//! Clients may write to internal topics only under the client id `__admin_client` (`KafkaApis.handleProduceRequest`).
+//!
+//! Deliberate gaps: transactional batches are refused with the codes Kafka uses where no transaction is open; a topic's
+//! `compression.type` does not recompress; `current_leader` (10) is never filled, this broker leads everything.
+
+mod batch;
+
+use std::sync::Arc;
+
+use protocol::layout::Layout;
+use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
+use protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
+use protocol::{ErrorCode, StrBytes, layouts};
+use storage::{Append, AppendError, Appended, PartitionLog, Position, Topic};
+
+use super::{Api, Reply, RequestContext, Response};
+use crate::broker::Broker;
+use crate::topic_config::TopicConfig;
+use crate::{error_map, topics};
+use batch::{Checked, Rejection, Rules};
+
+const ADMIN_CLIENT_ID: &str = "__admin_client";
+const ACKS_ALL: i16 = -1;
+
+pub(super) struct Produce;
+
+impl Api for Produce {
+    type Request = ProduceRequest;
+    type Response = ProduceResponse;
+    const KEY: ApiKey = ApiKey::Produce;
+    const LAYOUT: &'static Layout = &layouts::data::PRODUCE;
+
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: ProduceRequest) -> Reply {
+        let (version, acks) = (context.version(), request.acks);
+        let sender = Sender {
+            broker,
+            version,
+            transactional: request.transactional_id.is_some(),
+            admin: context.client_id() == ADMIN_CLIENT_ID,
+            acks_valid: (-1..=1).contains(&acks),
+            now_ms: broker.clock.now_ms(),
+        };
+        let mut pending = Pending::default();
+        let mut responses: Vec<TopicProduceResponse> = Vec::with_capacity(request.topic_data.len());
+        for (index, topic) in request.topic_data.into_iter().enumerate() {
+            responses.push(sender.topic(index, topic, &mut pending));
+        }
+        let (position, failed) = pending.append(broker, &mut responses);
+        match acks {
+            0 if failed => Reply::Close,
+            0 => Reply::Nothing,
+            ACKS_ALL => Reply::when_acknowledged(broker, position, move |outcome| {
+                Response::encode(&with_outcome(responses, outcome), version)
+            }),
+            _ => context.reply(&ProduceResponse::default().with_responses(responses)),
+        }
+    }
+}
+
+/// What holds for all partitions of one request.
+struct Sender<'a> {
+    broker: &'a Broker,
+    version: i16,
+    transactional: bool,
+    admin: bool,
+    acks_valid: bool,
+    now_ms: i64,
+}
+
+impl Sender<'_> {
+    fn topic(&self, index: usize, data: TopicProduceData, pending: &mut Pending) -> TopicProduceResponse {
+        let target = self.target(&data);
+        let response = TopicProduceResponse::default().with_name(data.name).with_topic_id(data.topic_id);
+        let mut partitions = Vec::with_capacity(data.partition_data.len());
+        for (place, partition) in data.partition_data.into_iter().enumerate() {
+            let number = partition.index;
+            let checked = match &target {
+                Ok((topic, config)) => self.partition(topic, config, partition),
+                Err(error) => Err(Rejection::from(*error)),
+            };
+            partitions.push(match checked {
+                Ok((log, checked)) => {
+                    pending.appends.push(Append { partition: log, batch: checked.batch });
+                    pending.places.push((index, place));
+                    accepted(number, checked.log_append_time_ms)
+                }
+                Err(rejection) => {
+                    pending.failed = true;
+                    rejected(number, rejection)
+                }
+            });
+        }
+        response.with_partition_responses(partitions)
+    }
+
+    fn target(&self, data: &TopicProduceData) -> Result<(Arc<Topic>, Arc<TopicConfig>), ErrorCode> {
+        if !self.acks_valid {
+            return Err(ErrorCode::InvalidRequiredAcks);
+        }
+        let topic = if self.version >= 13 {
+            topics::resolve(&self.broker.store, true, "", data.topic_id)?
+        } else {
+            topics::find_or_create(self.broker, &data.name, true)?.0
+        };
+        if topics::is_internal(topic.name()) && !self.admin {
+            return Err(ErrorCode::InvalidTopicException);
+        }
+        let config = self.broker.topic_config(&topic);
+        Ok((topic, config))
+    }
+
+    fn partition(
+        &self,
+        topic: &Topic,
+        config: &TopicConfig,
+        data: PartitionProduceData,
+    ) -> Result<(Arc<PartitionLog>, Checked), Rejection> {
+        let log = topic.partition(data.index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let rules = Rules {
+            version: self.version,
+            config,
+            transactional_id: self.transactional,
+            now_ms: self.now_ms,
+            topic: topic.name(),
+            partition: data.index,
+        };
+        let checked = batch::check(data.records, &rules)?;
+        Ok((log, checked))
+    }
+}
+
+/// Batches on their way to the log, each with its place in the response.
+#[derive(Default)]
+struct Pending {
+    appends: Vec<Append>,
+    places: Vec<(usize, usize)>,
+    failed: bool,
+}
+
+impl Pending {
+    /// Appends everything and fills in the outcomes. Returns where all of it is durable and whether anything failed.
+    fn append(self, broker: &Broker, responses: &mut [TopicProduceResponse]) -> (Option<Position>, bool) {
+        let (mut position, mut failed) = (None, self.failed);
+        if self.appends.is_empty() {
+            return (position, failed);
+        }
+        let logs: Vec<Arc<PartitionLog>> =
+            self.appends.iter().map(|append| Arc::clone(&append.partition)).collect();
+        let outcomes = broker.store.append(self.appends);
+        for ((outcome, log), (topic, place)) in outcomes.into_iter().zip(logs).zip(self.places) {
+            let response = &mut responses[topic].partition_responses[place];
+            match outcome {
+                Ok(appended) => {
+                    position = position.max(Some(appended.end));
+                    appended_at(response, &appended, &log);
+                }
+                Err(error) => {
+                    failed = true;
+                    *response = rejected(response.index, refused(&error));
+                }
+            }
+        }
+        (position, failed)
+    }
+}
+
+fn appended_at(response: &mut PartitionProduceResponse, appended: &Appended, log: &PartitionLog) {
+    response.base_offset = appended.base_offset;
+    response.log_start_offset = log.log_start_offset();
+}
+
+fn refused(error: &AppendError) -> Rejection {
+    Rejection { message: Some(error.to_string()), ..Rejection::from(error_map::append_error(error)) }
+}
+
+fn accepted(index: i32, log_append_time_ms: i64) -> PartitionProduceResponse {
+    PartitionProduceResponse::default().with_index(index).with_log_append_time_ms(log_append_time_ms)
+}
+
+fn rejected(index: i32, rejection: Rejection) -> PartitionProduceResponse {
+    let record_errors = rejection.record_errors.into_iter().map(|(index, message)| {
+        BatchIndexAndErrorMessage::default()
+            .with_batch_index(index)
+            .with_batch_index_error_message(Some(StrBytes::from_string(message)))
+    });
+    PartitionProduceResponse::default()
+        .with_index(index)
+        .with_error_code(rejection.error.code())
+        .with_base_offset(-1)
+        .with_record_errors(record_errors.collect())
+        .with_error_message(rejection.message.map(StrBytes::from_string))
+}
+
+/// When the log stopped before the batches were durable, none of them counts as written.
+fn with_outcome(mut responses: Vec<TopicProduceResponse>, outcome: Result<(), ErrorCode>) -> ProduceResponse {
+    if let Err(error) = outcome {
+        for partition in responses.iter_mut().flat_map(|topic| &mut topic.partition_responses) {
+            if partition.error_code == 0 {
+                *partition = rejected(partition.index, Rejection::from(error));
+            }
+        }
+    }
+    ProduceResponse::default().with_responses(responses)
+}

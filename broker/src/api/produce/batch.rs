@@ -1,0 +1,264 @@
+//! What a client's batch must look like before it may reach the log (Kafka `ProduceRequest.validateRecords`,
+//! `UnifiedLog.analyzeAndValidateRecords`, `LogValidator`). Pure: bytes and rules in, a batch or a rejection out.
+//!
+//! Uncompressed records are walked to their last byte. Compressed ones are looked into only where a record can break a
+//! rule that the header does not show: keys of a compacted topic, a limit on old timestamps. Otherwise the header's word
+//! on count and greatest timestamp is taken.
+
+use bytes::Bytes;
+use protocol::ErrorCode;
+use protocol::record_batch::{BatchError, Codec, RecordBatchView, set_log_append_time};
+use protocol::record_lookup::{LookupError, records_payload};
+use protocol::record_set::{RecordError, RecordIter};
+use storage::ValidBatch;
+
+use crate::topic_config::TopicConfig;
+
+const MAGIC_AT: usize = 16;
+const NO_TIMESTAMP: i64 = -1;
+/// Records that are named one by one in a rejection.
+const MAX_RECORD_ERRORS: usize = 1000;
+/// A batch that decompresses to more than this many times its limit is not looked into.
+const DECOMPRESSED_FACTOR: usize = 64;
+
+/// What the batch is measured against.
+pub(super) struct Rules<'a> {
+    pub(super) version: i16,
+    pub(super) config: &'a TopicConfig,
+    /// The request names a transactional id.
+    pub(super) transactional_id: bool,
+    pub(super) now_ms: i64,
+    pub(super) topic: &'a str,
+    pub(super) partition: i32,
+}
+
+/// A batch that may be appended.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) batch: ValidBatch,
+    /// The time it was stamped with, -1 when it keeps its own.
+    pub(super) log_append_time_ms: i64,
+}
+
+/// Why a batch is not appended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Rejection {
+    pub(super) error: ErrorCode,
+    pub(super) message: Option<String>,
+    /// Index in the batch and what is wrong with that record.
+    pub(super) record_errors: Vec<(i32, String)>,
+}
+
+impl From<ErrorCode> for Rejection {
+    fn from(error: ErrorCode) -> Self {
+        Self { error, message: None, record_errors: Vec::new() }
+    }
+}
+
+impl Rejection {
+    fn new(error: ErrorCode, message: impl Into<String>) -> Self {
+        Self { message: Some(message.into()), ..Self::from(error) }
+    }
+
+    fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidRecord, message)
+    }
+}
+
+/// Checks the records of one partition.
+pub(super) fn check(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Checked, Rejection> {
+    let records = records.unwrap_or_default();
+    let batch = structure(&records, rules)?;
+    let size = records.len();
+    let limit = rules.config.max_message_bytes;
+    if size > limit {
+        let message = format!(
+            "The record batch size in the append to {}-{} is {size} bytes which exceeds the maximum configured value of {limit}.",
+            rules.topic, rules.partition
+        );
+        return Err(Rejection::new(ErrorCode::MessageTooLarge, message));
+    }
+    let valid = ValidBatch::new(records.clone())
+        .map_err(|error| Rejection::new(ErrorCode::CorruptMessage, error.to_string()))?;
+    header(&batch, rules)?;
+    contents(&batch, rules)?;
+    if !rules.config.log_append_time {
+        return Ok(Checked { batch: valid, log_append_time_ms: NO_TIMESTAMP });
+    }
+    let mut stamped = records.to_vec();
+    set_log_append_time(&mut stamped, rules.now_ms).expect("the same bytes parsed above");
+    let batch = ValidBatch::new(Bytes::from(stamped)).expect("stamping computes the checksum");
+    Ok(Checked { batch, log_append_time_ms: rules.now_ms })
+}
+
+/// Exactly one batch of magic 2, with a codec that the version may use.
+fn structure<'a>(records: &'a Bytes, rules: &Rules<'_>) -> Result<RecordBatchView<'a>, Rejection> {
+    let version = rules.version;
+    if records.is_empty() {
+        return Err(Rejection::invalid(format!(
+            "Produce requests with version {version} must have at least one record batch per partition"
+        )));
+    }
+    let old = |magic: &u8| {
+        Rejection::invalid(format!(
+            "Produce requests with version {version} are only allowed to contain record batches with magic version 2, found {magic}"
+        ))
+    };
+    if let Some(magic) = records.get(MAGIC_AT).filter(|magic| **magic != 2) {
+        return Err(old(magic));
+    }
+    let batch = RecordBatchView::parse(records).map_err(|error| match error {
+        BatchError::Short { .. }
+        | BatchError::BadLength(_)
+        | BatchError::Crc { .. }
+        | BatchError::Magic(_) => Rejection::new(ErrorCode::CorruptMessage, error.to_string()),
+    })?;
+    if batch.as_bytes().len() != records.len() {
+        return Err(Rejection::invalid(format!(
+            "Produce requests with version {version} are only allowed to contain exactly one record batch per partition"
+        )));
+    }
+    match batch.codec() {
+        None => Err(Rejection::invalid("the batch names no known compression codec")),
+        Some(Codec::Zstd) if version < 7 => Err(Rejection::new(
+            ErrorCode::UnsupportedCompressionType,
+            format!("Produce requests with version {version} are not allowed to use ZStandard compression"),
+        )),
+        Some(_) => Ok(batch),
+    }
+}
+
+/// What the 61 bytes say about the batch as a whole.
+fn header(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<(), Rejection> {
+    let place = format_args!("in topic partition {}-{}", rules.topic, rules.partition);
+    if batch.base_offset() != 0 {
+        return Err(Rejection::invalid(format!(
+            "The baseOffset of the record batch in the append to {}-{} should be 0, but it is {}",
+            rules.topic,
+            rules.partition,
+            batch.base_offset()
+        )));
+    }
+    if batch.is_control() {
+        return Err(Rejection::invalid(format!("Clients are not allowed to write control records {place}.")));
+    }
+    let (last, count) = (batch.last_offset_delta(), batch.record_count());
+    if count <= 0 || last.checked_add(1) != Some(count) {
+        return Err(Rejection::invalid(format!(
+            "Inconsistent batch offset range [0, {last}] and count of records {count} {place}"
+        )));
+    }
+    let (producer_id, sequence) = (batch.producer_id(), batch.base_sequence());
+    if producer_id >= 0 && sequence < 0 {
+        return Err(Rejection::invalid(format!(
+            "Invalid sequence number {sequence} in record batch with producerId {producer_id} {place}"
+        )));
+    }
+    if batch.is_transactional() {
+        return Err(Rejection::from(if rules.transactional_id {
+            ErrorCode::InvalidTxnState
+        } else {
+            ErrorCode::TransactionalIdAuthorizationFailed
+        }));
+    }
+    if batch.is_log_append_time() {
+        return Err(Rejection::new(
+            ErrorCode::InvalidTimestamp,
+            "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.",
+        ));
+    }
+    Ok(())
+}
+
+fn contents(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<(), Rejection> {
+    if batch.codec() == Some(Codec::None) {
+        return each_record(batch, batch.records_bytes(), rules);
+    }
+    let config = rules.config;
+    let old_records_matter = !config.log_append_time && config.timestamp_before_max_ms < i64::MAX;
+    if config.compacted || old_records_matter {
+        let cap = config.max_message_bytes.saturating_mul(DECOMPRESSED_FACTOR);
+        let payload = records_payload(batch, cap).map_err(|error| match error {
+            LookupError::Compression(error) => Rejection::new(ErrorCode::CorruptMessage, error.to_string()),
+            LookupError::Record(error) => malformed(&error),
+        })?;
+        return each_record(batch, &payload, rules);
+    }
+    let (newest, last) = (batch.max_timestamp(), batch.last_offset_delta());
+    match out_of_range(newest, rules) {
+        Some((from, to)) => {
+            Err(Rejection::new(ErrorCode::InvalidTimestamp, timestamp_message(newest, last, from, to)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn malformed(error: &RecordError) -> Rejection {
+    Rejection::invalid(error.to_string())
+}
+
+/// One walk over the records: structure, offset deltas 0, 1, 2, ..., keys, timestamps.
+fn each_record(batch: &RecordBatchView<'_>, payload: &[u8], rules: &Rules<'_>) -> Result<(), Rejection> {
+    let mut errors = Vec::new();
+    let mut first = None;
+    let records = RecordIter::new(payload, batch.record_count()).map_err(|error| malformed(&error))?;
+    for (index, record) in (0_i32..).zip(records) {
+        let record = record.map_err(|error| malformed(&error))?;
+        if record.offset_delta != index {
+            return Err(malformed(&RecordError::OffsetDelta { index, found: record.offset_delta }));
+        }
+        let timestamp = batch.base_timestamp().wrapping_add(record.timestamp_delta);
+        let (error, message) = if rules.config.compacted && record.key.is_none() {
+            let place = format_args!("{}-{}", rules.topic, rules.partition);
+            let message =
+                format!("Compacted topic cannot accept message without key in topic partition {place}.");
+            (ErrorCode::InvalidRecord, message)
+        } else if let Some((from, to)) = out_of_range(timestamp, rules) {
+            (ErrorCode::InvalidTimestamp, timestamp_message(timestamp, index, from, to))
+        } else {
+            continue;
+        };
+        first.get_or_insert(error);
+        if errors.len() < MAX_RECORD_ERRORS {
+            errors.push((index, message));
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some(error) => Err(record_rejection(error, errors)),
+    }
+}
+
+fn record_rejection(error: ErrorCode, record_errors: Vec<(i32, String)>) -> Rejection {
+    let shown: Vec<&str> = record_errors.iter().take(3).map(|(_, message)| message.as_str()).collect();
+    let message = format!(
+        "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: {}",
+        record_errors.len(),
+        shown.join(" ")
+    );
+    Rejection { error, message: Some(message), record_errors }
+}
+
+fn timestamp_message(timestamp: i64, offset: i32, from: i64, to: i64) -> String {
+    format!(
+        "Timestamp {timestamp} of message with offset {offset} is out of range. The timestamp should be within [{from}, {to}]"
+    )
+}
+
+/// The oldest and newest timestamp that a record may have.
+fn allowed(rules: &Rules<'_>) -> (i64, i64) {
+    let config = rules.config;
+    let from = rules.now_ms.saturating_sub(config.timestamp_before_max_ms);
+    (from, rules.now_ms.saturating_add(config.timestamp_after_max_ms))
+}
+
+/// The limits, when `timestamp` lies outside them. A record without timestamp is fine, and so is any on a topic that stamps
+/// its own time.
+fn out_of_range(timestamp: i64, rules: &Rules<'_>) -> Option<(i64, i64)> {
+    let (from, to) = allowed(rules);
+    let free = rules.config.log_append_time || timestamp == NO_TIMESTAMP;
+    (!free && !(from..=to).contains(&timestamp)).then_some((from, to))
+}
+
+#[cfg(test)]
+mod tests;

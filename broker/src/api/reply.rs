@@ -1,0 +1,90 @@
+//! What becomes of a request: an answer now, an answer later, none.
+//!
+//! Made by handlers, carried out by `net`. Invariant: a [`Response`] is complete and encoded; nobody outside this module
+//! knows versions or messages.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use protocol::{Encodable, ErrorCode};
+use storage::Position;
+
+use crate::broker::Broker;
+
+/// The body of a response as chunks to be written one after the other; record bytes are shared with the log, not copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Response {
+    pub(crate) chunks: Vec<Bytes>,
+}
+
+impl Response {
+    /// Encodes `message`.
+    ///
+    /// # Panics
+    /// When a field is set that `version` does not have: the handler built the message for another version.
+    pub(crate) fn encode<M: Encodable>(message: &M, version: i16) -> Self {
+        let size =
+            message.compute_size(version).expect("handlers build responses for the version of the request");
+        let mut out = BytesMut::with_capacity(size);
+        message.encode(&mut out, version).expect("what has a size can be encoded");
+        Self { chunks: vec![out.freeze()] }
+    }
+
+    /// Bytes in all chunks.
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum()
+    }
+}
+
+/// An answer that is not ready yet. Runs on the connection's core; dropping it gives the answer up.
+pub(crate) type Later = Pin<Box<dyn Future<Output = Response>>>;
+
+/// What a handler returns.
+pub(crate) enum Reply {
+    /// The answer.
+    Now(Response),
+    /// The answer comes when something else has happened.
+    Later(Later),
+    /// The client wants no answer (Produce with acks=0).
+    Nothing,
+    /// The client wants no answer but has to learn that something is wrong: the connection is closed.
+    Close,
+}
+
+impl Reply {
+    /// Answers once the log has acknowledged everything below `position`, at once when it has already or there is nothing
+    /// to wait for. `build` is told whether it was; when not, nothing may be reported as done.
+    pub(crate) fn when_acknowledged(
+        broker: &Arc<Broker>,
+        position: Option<Position>,
+        build: impl FnOnce(Result<(), ErrorCode>) -> Response + 'static,
+    ) -> Self {
+        let Some(position) = position.filter(|position| *position > broker.store.acknowledged()) else {
+            return Self::Now(build(Ok(())));
+        };
+        let wait = broker.waits.acknowledged(position);
+        Self::Later(Box::pin(async move { build(wait.await.map_err(|_| ErrorCode::KafkaStorageError)) }))
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Now(response) => f.debug_tuple("Now").field(response).finish(),
+            Self::Later(_) => f.write_str("Later"),
+            Self::Nothing => f.write_str("Nothing"),
+            Self::Close => f.write_str("Close"),
+        }
+    }
+}
+
+/// A reply with the header that goes in front of it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Correlation id and, in flexible versions, an empty tag section.
+    pub(crate) header: Bytes,
+    pub(crate) reply: Reply,
+}

@@ -1,0 +1,143 @@
+//! The broker: everything a handler may touch, one value shared by all cores.
+//!
+//! Opened by `main` before any listener, closed after the last connection. Invariants: state is loaded before `open`
+//! returns, so no client ever hears "unknown" about something that is there; the log's events reach the waits before
+//! anything else; a log that stopped ends the process.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use storage::disk::{Disk, LocalDisk};
+use storage::{Clock, Error, Event, Listener, OpenError, Store, StoreConfig, SystemClock, Topic};
+
+use crate::config::Config;
+use crate::coordinator::runtime::{Groups, Runtime};
+use crate::partition::Waits;
+use crate::topic_config::TopicConfig;
+use crate::topics::Topics;
+
+/// See the module.
+pub struct Broker {
+    pub(crate) store: Arc<Store>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) waits: Arc<Waits>,
+    pub(crate) topics: Topics,
+    pub(crate) groups: Groups,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Held while configs are read, changed and written back.
+    pub(crate) config_changes: Mutex<()>,
+    /// Kafka's cluster id: the store's own, in the base64 that Kafka writes ids with.
+    pub(crate) cluster_id: String,
+}
+
+impl Broker {
+    /// Opens or creates the data directory and loads what is in it.
+    ///
+    /// A failed write or sync later on ends the process with code 1 (crash-only): nothing may be acknowledged after it.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(config: Config) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(config, Arc::new(LocalDisk), Arc::new(SystemClock), |reason| {
+            tracing::error!(reason, "the log stopped, nothing can be acknowledged any more; exiting");
+            std::process::exit(1);
+        })
+    }
+
+    /// As [`Broker::open`], with the seams given and `on_stopped` called when the log stops.
+    pub(crate) fn open_with(
+        config: Config,
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        on_stopped: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, OpenError> {
+        let waits = Arc::new(Waits::default());
+        let fed = Arc::clone(&waits);
+        let listener: Listener = Box::new(move |event| match event {
+            Event::Acknowledged { position, partitions } => fed.on_acknowledged(*position, partitions),
+            Event::Poisoned(reason) => {
+                fed.on_stopped();
+                on_stopped(reason);
+            }
+        });
+        let store_config = StoreConfig {
+            dir: config.data_dir.clone(),
+            file_size: config.commitlog_file_bytes,
+            flush: config.flush,
+            checkpoint_bytes: config.checkpoint_bytes,
+            threads: true,
+        };
+        let (store, recovered) = Store::open(store_config, disk, Arc::clone(&clock), listener)?;
+        tracing::info!(
+            clean = recovered.clean,
+            partitions = recovered.partitions,
+            replayed_bytes = recovered.bytes,
+            cut_bytes = recovered.cut,
+            took_ms = u64::try_from(recovered.took.as_millis()).unwrap_or(u64::MAX),
+            "log opened"
+        );
+        waits.attach(&store);
+        let (topics, cluster_id) = (Topics::new(&store), base64_id(store.cluster_id()));
+        let (config, config_changes) = (Arc::new(config), Mutex::default());
+        let mut coordinator = None;
+        let broker = Arc::new_cyclic(|broker| {
+            let group_config = config.groups.coordinator_config();
+            let (runtime, groups) = Runtime::load(broker.clone(), &store, &waits, &clock, group_config);
+            coordinator = Some(runtime);
+            Self { store, config, waits, topics, groups, clock, config_changes, cluster_id }
+        });
+        let coordinator = coordinator.expect("made with the broker");
+        coordinator.spawn().map_err(|source| Error::Io {
+            action: "start the coordinator's thread for",
+            path: broker.config.data_dir.clone(),
+            source,
+        })?;
+        Ok(broker)
+    }
+
+    /// Syncs and closes the log; appends fail afterwards.
+    ///
+    /// # Errors
+    /// Io; the next start then recovers as after a crash.
+    pub fn close(&self) -> Result<(), Error> {
+        self.store.close()
+    }
+
+    /// The configs of `topic` that Produce needs.
+    pub(crate) fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
+        self.topics.config(&self.store, &self.config, topic)
+    }
+}
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("cluster_id", &self.cluster_id).finish_non_exhaustive()
+    }
+}
+
+/// URL-safe base64 without padding, as Kafka's `Uuid.toString`: 22 characters.
+fn base64_id(id: uuid::Uuid) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = id.as_u128();
+    // 128 bits are 21 groups of six and one of two, which is filled up with zeros.
+    (0..22)
+        .map(|group| {
+            let shifted = if group < 21 { bits >> (122 - 6 * group) } else { bits << 4 };
+            let six = shifted & 0x3f;
+            char::from(ALPHABET[usize::try_from(six).expect("six bits")])
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64_id;
+
+    #[test]
+    fn ids_are_written_as_kafka_writes_them() {
+        assert_eq!(base64_id(uuid::Uuid::nil()), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(base64_id(uuid::Uuid::max()), "_____________________w");
+        // Kafka's `new Uuid(1, 2)`.
+        assert_eq!(base64_id(uuid::Uuid::from_u64_pair(1, 2)), "AAAAAAAAAAEAAAAAAAAAAg");
+    }
+}

@@ -1,0 +1,277 @@
+//! What the operator asked for, as one typed [`Config`]: default, then properties file, then flag.
+//!
+//! Owns reading, checking and naming of configuration; `main` calls it once, everyone else reads the finished value. One
+//! table ([`keys::KEYS`]) is the source of every name, default and range. Nothing here logs or opens sockets: remarks are
+//! handed back as [`Notice`]s.
+
+mod keys;
+mod listeners;
+mod properties;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use storage::FlushMode;
+use thiserror::Error;
+
+use crate::coordinator::group;
+pub use keys::{KEYS, Key, Kind, Role};
+pub use listeners::{HostPort, ListenerConfig};
+use settings::Settings;
+pub use settings::{Notice, Origin};
+
+/// A configuration that cannot be used: one sentence with the place, what is wrong and what would be right.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct ConfigError(pub(crate) String);
+
+/// Everything that can be configured, in the units of the code. Kafka's name of each is in its comment.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `node.id`, else `broker.id`, else 0.
+    pub node_id: i32,
+    /// `broker.rack`.
+    pub broker_rack: Option<String>,
+    /// `listeners` with their `advertised.listeners`; never empty.
+    pub listeners: Vec<ListenerConfig>,
+    /// `max.connections`.
+    pub max_connections: usize,
+    /// `max.connections.per.ip`.
+    pub max_connections_per_ip: usize,
+    /// `connections.max.idle.ms`; `None` when negative: never.
+    pub connections_max_idle: Option<Duration>,
+    /// `socket.request.max.bytes`.
+    pub socket_request_max_bytes: usize,
+    /// `num.partitions`.
+    pub num_partitions: u32,
+    /// `default.replication.factor`; anything above 1 is served with one replica on one node.
+    pub default_replication_factor: i16,
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics: bool,
+    /// `delete.topic.enable`.
+    pub delete_topic_enable: bool,
+    /// `message.max.bytes`.
+    pub message_max_bytes: i32,
+    /// `fetch.max.bytes`.
+    pub fetch_max_bytes: i32,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration: Duration,
+    /// `log.retention.check.interval.ms`.
+    pub log_retention_check_interval: Duration,
+    /// What the group coordinator needs.
+    pub groups: GroupConfig,
+    /// `--data-dir`, `log.dirs`, `log.dir`.
+    pub data_dir: PathBuf,
+    /// `onelog.flush` and `onelog.flush.interval.ms`.
+    pub flush: FlushMode,
+    /// `onelog.commitlog.file.bytes`.
+    pub commitlog_file_bytes: u64,
+    /// `onelog.checkpoint.bytes`.
+    pub checkpoint_bytes: u64,
+    /// `--admin`: where the HTTP endpoints listen, if at all.
+    pub admin: Option<HostPort>,
+    /// `--ready-file`.
+    pub ready_file: Option<PathBuf>,
+    /// Every known key that was set in the file or by a flag, with its value as Kafka writes it. What is set here has source
+    /// STATIC_BROKER_CONFIG in DescribeConfigs.
+    pub static_properties: BTreeMap<String, String>,
+}
+
+/// Settings of the group coordinator (Kafka `GroupCoordinatorConfig`, `OffsetConfig`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// `group.initial.rebalance.delay.ms`.
+    pub initial_rebalance_delay: Duration,
+    /// `group.min.session.timeout.ms`.
+    pub min_session_timeout: Duration,
+    /// `group.max.session.timeout.ms`.
+    pub max_session_timeout: Duration,
+    /// `group.max.size`: members per group.
+    pub max_size: usize,
+    /// `offsets.topic.num.partitions`.
+    pub offsets_topic_partitions: u32,
+    /// `offsets.retention.minutes`.
+    pub offsets_retention: Duration,
+    /// `offsets.retention.check.interval.ms`.
+    pub offsets_retention_check_interval: Duration,
+    /// `offset.metadata.max.bytes`.
+    pub offset_metadata_max_bytes: usize,
+}
+
+impl GroupConfig {
+    /// As the coordinator takes it.
+    pub(crate) fn coordinator_config(&self) -> group::GroupConfig {
+        group::GroupConfig {
+            partitions: i32::try_from(self.offsets_topic_partitions).unwrap_or(i32::MAX),
+            initial_rebalance_delay: self.initial_rebalance_delay,
+            min_session_timeout: self.min_session_timeout,
+            max_session_timeout: self.max_session_timeout,
+            max_size: self.max_size,
+            offset_metadata_max_bytes: self.offset_metadata_max_bytes,
+            offsets_retention: self.offsets_retention,
+            offsets_retention_check_interval: self.offsets_retention_check_interval,
+            ..group::GroupConfig::default()
+        }
+    }
+}
+
+/// One flag that was given.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    /// As typed: `--listen`.
+    pub name: &'static str,
+    /// The key it stands for.
+    pub key: &'static str,
+    /// Its value in the form that the key takes.
+    pub value: String,
+}
+
+impl Config {
+    /// Reads `file` if there is one, lays `flags` over it, checks every value.
+    ///
+    /// # Errors
+    /// An unreadable file, wrong syntax, a bad value of a known key: the sentence names the place. Unknown keys only make a
+    /// notice.
+    pub fn load(file: Option<&Path>, flags: &[Flag]) -> Result<(Self, Vec<Notice>), ConfigError> {
+        let mut settings = Settings::default();
+        let mut notices = Vec::new();
+        if let Some(path) = file {
+            let text = std::fs::read(path).map_err(|error| {
+                ConfigError(format!(
+                    "--config {}: cannot be read: {error}; give the path of a properties file",
+                    path.display()
+                ))
+            })?;
+            let name: std::sync::Arc<str> = path.display().to_string().into();
+            for property in properties::parse(&text)
+                .map_err(|(line, what)| ConfigError(format!("{name}:{line}: {what}")))?
+            {
+                let origin = Origin::File { name: name.clone(), line: property.line };
+                notices.extend(settings.set(&property.key, &property.value, origin)?);
+            }
+        }
+        for flag in flags {
+            notices.extend(settings.set(flag.key, &flag.value, Origin::Flag(flag.name))?);
+        }
+        Ok((Self::from_settings(&settings)?, notices))
+    }
+
+    /// A configuration from keys and values, for embedding and tests. Port 0 and a temporary `log.dirs` suit tests.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_properties<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, ConfigError> {
+        let mut settings = Settings::default();
+        for (key, value) in pairs {
+            // Remarks on unknown keys are for operators; a program sees that its key is missing from `static_properties`.
+            drop(settings.set(key, value, Origin::Program)?);
+        }
+        Self::from_settings(&settings)
+    }
+
+    /// The value of a known key as Kafka writes it: what was set, else the default. `None` for a key without either.
+    ///
+    /// Time settings with several units (`log.retention.hours`) are plain keys here; see [`Config::log_retention_ms`].
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.static_properties
+            .get(key)
+            .map(String::as_str)
+            .or_else(|| keys::find(key).and_then(|key| key.default))
+    }
+
+    /// Effective `log.retention.ms`: it wins over `.minutes`, which wins over `.hours` (Kafka `LogConfig`). -1 keeps forever.
+    #[must_use]
+    pub fn log_retention_ms(&self) -> i64 {
+        let forever = |ms: i64| if ms < 0 { -1 } else { ms };
+        let units =
+            [("log.retention.ms", 1), ("log.retention.minutes", 60_000), ("log.retention.hours", 3_600_000)];
+        forever(self.first_set(&units))
+    }
+
+    /// Effective `log.roll.ms`: it wins over `log.roll.hours`.
+    #[must_use]
+    pub fn log_roll_ms(&self) -> i64 {
+        self.first_set(&[("log.roll.ms", 1), ("log.roll.hours", 3_600_000)])
+    }
+
+    /// The first of `units` that was set, else the last one's default, in milliseconds.
+    fn first_set(&self, units: &[(&str, i64)]) -> i64 {
+        let set = units.iter().find(|(key, _)| self.static_properties.contains_key(*key));
+        let (key, factor) = set.or(units.last()).expect("callers name at least one unit");
+        let value: i64 = self
+            .value(key)
+            .and_then(|value| value.parse().ok())
+            .expect("checked when set, or the table's default");
+        value.saturating_mul(*factor)
+    }
+
+    fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
+        let flush = match settings.text("onelog.flush") {
+            Some("interval") => FlushMode::Interval(settings.millis("onelog.flush.interval.ms")),
+            Some("os") => FlushMode::Os,
+            _ => FlushMode::Sync,
+        };
+        Ok(Self {
+            node_id: settings.int(if settings.is_set("node.id") { "node.id" } else { "broker.id" }),
+            broker_rack: settings.text("broker.rack").map(str::to_owned),
+            listeners: listeners::resolve(settings)?,
+            max_connections: settings.size("max.connections"),
+            max_connections_per_ip: settings.size("max.connections.per.ip"),
+            connections_max_idle: settings.optional_millis("connections.max.idle.ms"),
+            socket_request_max_bytes: settings.size("socket.request.max.bytes"),
+            num_partitions: settings.count("num.partitions"),
+            default_replication_factor: settings.short("default.replication.factor"),
+            auto_create_topics: settings.boolean("auto.create.topics.enable"),
+            delete_topic_enable: settings.boolean("delete.topic.enable"),
+            message_max_bytes: settings.int("message.max.bytes"),
+            fetch_max_bytes: settings.int("fetch.max.bytes"),
+            producer_id_expiration: settings.millis("producer.id.expiration.ms"),
+            log_retention_check_interval: settings.millis("log.retention.check.interval.ms"),
+            groups: GroupConfig::from_settings(settings),
+            data_dir: settings.data_dir()?,
+            flush,
+            commitlog_file_bytes: settings.bytes("onelog.commitlog.file.bytes"),
+            checkpoint_bytes: settings.bytes("onelog.checkpoint.bytes"),
+            admin: listeners::admin(settings)?,
+            ready_file: settings.text("onelog.ready.file").map(PathBuf::from),
+            static_properties: settings.explicit(),
+        })
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::from_settings(&Settings::default()).expect("the table's defaults are checked by a test")
+    }
+}
+
+impl GroupConfig {
+    fn from_settings(settings: &Settings) -> Self {
+        Self {
+            initial_rebalance_delay: settings.millis("group.initial.rebalance.delay.ms"),
+            min_session_timeout: settings.millis("group.min.session.timeout.ms"),
+            max_session_timeout: settings.millis("group.max.session.timeout.ms"),
+            max_size: settings.size("group.max.size"),
+            offsets_topic_partitions: settings.count("offsets.topic.num.partitions"),
+            offsets_retention: Duration::from_secs(
+                60 * u64::from(settings.count("offsets.retention.minutes")),
+            ),
+            offsets_retention_check_interval: settings.millis("offsets.retention.check.interval.ms"),
+            offset_metadata_max_bytes: settings.size("offset.metadata.max.bytes"),
+        }
+    }
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        Self::from_settings(&Settings::default())
+    }
+}
+
+#[cfg(test)]
+mod tests;

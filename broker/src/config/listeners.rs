@@ -1,0 +1,150 @@
+//! Where to listen and what to tell clients: `listeners`, `advertised.listeners` and the keys around them.
+//!
+//! Called by `config`. Plain text into addresses; names are resolved when the socket is bound, not here.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use super::ConfigError;
+use super::settings::{Setting, Settings};
+
+/// A host name or address and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    /// Without brackets; empty means every address of the machine.
+    pub host: String,
+    /// 0 means any free port.
+    pub port: u16,
+}
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    /// `HOST:PORT`, `[IPv6]:PORT` or `:PORT`. The error says what is wrong and what would be right.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (host, port) =
+            text.rsplit_once(':').ok_or_else(|| format!("\"{text}\" has no port; give HOST:PORT"))?;
+        let port =
+            port.parse().map_err(|_| format!("\"{text}\" has no port from 0 to 65535; give HOST:PORT"))?;
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        if host.contains([':', '['])
+            && bracketed.is_none_or(|host| host.parse::<std::net::Ipv6Addr>().is_err())
+        {
+            return Err(format!("\"{text}\" is ambiguous; write an IPv6 address as [ADDRESS]:PORT"));
+        }
+        let host = bracketed.unwrap_or(host);
+        if host.contains(|c: char| c.is_whitespace() || c == '/') {
+            return Err(format!("\"{host}\" is not a host; give HOST:PORT"));
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl HostPort {
+    /// True for addresses that can be listened on but not connected to from elsewhere.
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
+        self.host.is_empty() || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified())
+    }
+}
+
+/// One listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Its name, `PLAINTEXT` unless configured otherwise.
+    pub name: String,
+    /// Where it listens.
+    pub bind: HostPort,
+    /// What clients are told; `None`: the bound address, or on a wildcard the address by which each client came in.
+    pub advertised: Option<HostPort>,
+}
+
+pub(super) fn resolve(settings: &Settings) -> Result<Vec<ListenerConfig>, ConfigError> {
+    let controllers: Vec<&str> = words(settings.text("controller.listener.names").unwrap_or_default());
+    let place = |key: &str| {
+        settings
+            .setting(key)
+            .map_or_else(|| key.to_owned(), |Setting { origin, .. }| format!("{origin}: {key}"))
+    };
+    let fail = |key: &str, what: String| ConfigError(format!("{} {what}", place(key)));
+
+    let mut listeners = Vec::new();
+    for entry in words(settings.text("listeners").unwrap_or_default()) {
+        let (name, bind) = named(entry).map_err(|what| fail("listeners", what))?;
+        if controllers.contains(&name.as_str()) {
+            continue;
+        }
+        let protocol =
+            protocol_of(&name, settings.text("listener.security.protocol.map").unwrap_or_default());
+        if protocol != "PLAINTEXT" {
+            let what = format!(
+                "has {name} with security protocol {protocol}, which does not exist here yet; only PLAINTEXT does"
+            );
+            return Err(fail("listeners", what));
+        }
+        listeners.push(ListenerConfig { name, bind, advertised: None });
+    }
+    if listeners.is_empty() {
+        return Err(fail("listeners", "names nothing to listen on; give PLAINTEXT://HOST:PORT".to_owned()));
+    }
+    for entry in words(settings.text("advertised.listeners").unwrap_or_default()) {
+        let key = "advertised.listeners";
+        let (name, address) = named(entry).map_err(|what| fail(key, what))?;
+        if controllers.contains(&name.as_str()) {
+            continue;
+        }
+        if address.is_wildcard() || address.port == 0 {
+            return Err(fail(
+                key,
+                format!("has {entry}, which clients cannot connect to; give the host and port that they use"),
+            ));
+        }
+        let mut of_name = listeners.iter_mut().filter(|listener| listener.name == name).peekable();
+        if of_name.peek().is_none() {
+            return Err(fail(
+                key,
+                format!("has {name}, which is not a name in listeners; use the same names in both"),
+            ));
+        }
+        of_name.for_each(|listener| listener.advertised = Some(address.clone()));
+    }
+    Ok(listeners)
+}
+
+pub(super) fn admin(settings: &Settings) -> Result<Option<HostPort>, ConfigError> {
+    let Some(Setting { value, origin }) = settings.setting("onelog.admin.listen") else { return Ok(None) };
+    value.parse().map(Some).map_err(|what| ConfigError(format!("{origin}: onelog.admin.listen {what}")))
+}
+
+fn words(list: &str) -> Vec<&str> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty()).collect()
+}
+
+/// `NAME://HOST:PORT`; names are compared in upper case, as Kafka's are.
+fn named(entry: &str) -> Result<(String, HostPort), String> {
+    let wrong = |what: &str| format!("has \"{entry}\": {what}");
+    let (name, address) = entry
+        .split_once("://")
+        .ok_or_else(|| wrong("give NAME://HOST:PORT, for example PLAINTEXT://127.0.0.1:9092"))?;
+    Ok((name.to_ascii_uppercase(), address.parse().map_err(|what: String| wrong(&what))?))
+}
+
+/// The protocol that `map` (`NAME:PROTOCOL,..`) gives a name; a name outside it is its own protocol, as in Kafka's default map.
+fn protocol_of(name: &str, map: &str) -> String {
+    let mapped = words(map)
+        .into_iter()
+        .filter_map(|pair| pair.split_once(':'))
+        .find(|(known, _)| known.trim().eq_ignore_ascii_case(name));
+    mapped.map_or(name, |(_, protocol)| protocol.trim()).to_ascii_uppercase()
+}

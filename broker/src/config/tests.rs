@@ -1,0 +1,170 @@
+//! Precedence, every default against its own key, and the sentences that operators get.
+
+use std::io::Write as _;
+
+use super::settings::default_is_valid;
+use super::*;
+
+fn load(file: &str, flags: &[(&'static str, &'static str, &str)]) -> Result<(Config, Vec<Notice>), String> {
+    let mut properties = tempfile::NamedTempFile::new().unwrap();
+    properties.write_all(file.as_bytes()).unwrap();
+    let flags: Vec<Flag> =
+        flags.iter().map(|(name, key, value)| Flag { name, key, value: (*value).to_owned() }).collect();
+    let path = properties.path().display().to_string();
+    Config::load(Some(properties.path()), &flags).map_err(|error| error.to_string().replace(&path, "FILE"))
+}
+
+fn error(file: &str) -> String {
+    load(file, &[]).unwrap_err()
+}
+
+fn listeners(file: &str) -> Vec<(String, Option<String>)> {
+    let config = load(file, &[]).unwrap().0;
+    config
+        .listeners
+        .iter()
+        .map(|one| (one.bind.to_string(), one.advertised.as_ref().map(ToString::to_string)))
+        .collect()
+}
+
+#[test]
+fn every_default_satisfies_its_own_key_and_names_are_unique() {
+    for (index, key) in KEYS.iter().enumerate() {
+        assert!(default_is_valid(key), "{}", key.name);
+        assert!(KEYS[..index].iter().all(|other| other.name != key.name), "{} twice", key.name);
+    }
+}
+
+#[test]
+fn defaults_are_kafkas() {
+    let config = Config::default();
+    assert_eq!((config.node_id, config.num_partitions, config.message_max_bytes), (0, 1, 1_048_588));
+    assert_eq!(config.log_retention_ms(), 604_800_000);
+    assert_eq!(config.log_roll_ms(), 604_800_000);
+    assert_eq!(config.groups.initial_rebalance_delay, Duration::from_secs(3));
+    assert_eq!(config.groups.offsets_retention, Duration::from_secs(7 * 24 * 3600));
+    assert_eq!(config.listeners[0].bind.to_string(), "127.0.0.1:9092");
+    assert_eq!(config.data_dir, Path::new("onelog-data"));
+    assert_eq!(config.flush, FlushMode::Sync);
+    assert!(config.static_properties.is_empty());
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let file = "num.partitions=3\nlog.dirs=/from/file\nfetch.max.bytes=2048\n";
+    let flags = [("--partitions", "num.partitions", "7"), ("--data-dir", "log.dirs", "/with,comma")];
+    let (config, notices) = load(file, &flags).unwrap();
+    assert_eq!((config.num_partitions, config.fetch_max_bytes), (7, 2048));
+    assert_eq!(config.data_dir, Path::new("/with,comma"));
+    assert_eq!(config.static_properties["num.partitions"], "7");
+    assert_eq!(config.value("auto.create.topics.enable"), Some("true"));
+    assert_eq!(notices, vec![]);
+}
+
+#[test]
+fn a_bad_value_names_place_fault_and_remedy() {
+    assert_eq!(
+        error("\n\nnum.partitions=many"),
+        "FILE:3: num.partitions is \"many\"; give a whole number from 1 to 2147483647"
+    );
+    assert_eq!(
+        error("num.partitions=0"),
+        "FILE:1: num.partitions is 0, out of range; give a whole number from 1 to 2147483647"
+    );
+    assert_eq!(
+        error("auto.create.topics.enable=yes"),
+        "FILE:1: auto.create.topics.enable is \"yes\"; give true or false"
+    );
+    assert_eq!(
+        error("onelog.flush=fsync"),
+        "FILE:1: onelog.flush is \"fsync\"; give one of sync, interval, os"
+    );
+    assert_eq!(
+        error("log.cleanup.policy=delete,shred"),
+        "FILE:1: log.cleanup.policy contains \"shred\"; give some of compact, delete, comma separated"
+    );
+    assert!(error("log.dirs=/a,/b").contains("give one directory"), "{}", error("log.dirs=/a,/b"));
+}
+
+#[test]
+fn a_missing_file_is_an_error_that_names_it() {
+    let error = Config::load(Some(Path::new("no/such.properties")), &[]).unwrap_err().to_string();
+    assert!(error.starts_with("--config no/such.properties: cannot be read"), "{error}");
+}
+
+#[test]
+fn an_unknown_key_warns_once_and_names_the_nearest() {
+    let (_, notices) = load("log.retention.hour=1\nlog.retention.hour=2\n", &[]).unwrap();
+    assert_eq!(notices.len(), 1);
+    assert!(notices[0].warning);
+    assert!(
+        notices[0].text.ends_with(
+            "unknown key log.retention.hour is ignored; the nearest known key is log.retention.hours"
+        ),
+        "{notices:?}"
+    );
+}
+
+#[test]
+fn keys_without_meaning_are_said_once_and_missing_security_is_a_warning() {
+    let (config, notices) =
+        load("num.io.threads=8\nnum.io.threads=9\nzookeeper.connect=x\nssl.keystore.location=y\n", &[])
+            .unwrap();
+    assert_eq!(notices.iter().map(|notice| notice.warning).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(config.static_properties["num.io.threads"], "9");
+}
+
+#[test]
+fn values_are_kept_as_kafka_writes_them() {
+    let config =
+        Config::from_properties([("auto.create.topics.enable", " FALSE "), ("log.retention.ms", "+05")])
+            .unwrap();
+    assert_eq!(config.value("auto.create.topics.enable"), Some("false"));
+    assert_eq!(config.value("log.retention.ms"), Some("5"));
+    assert!(!config.auto_create_topics);
+}
+
+#[test]
+fn the_finer_unit_wins() {
+    let of = |pairs: &[(&'static str, &'static str)]| {
+        Config::from_properties(pairs.iter().copied()).unwrap().log_retention_ms()
+    };
+    assert_eq!(of(&[("log.retention.hours", "1")]), 3_600_000);
+    assert_eq!(of(&[("log.retention.hours", "1"), ("log.retention.minutes", "2")]), 120_000);
+    assert_eq!(
+        of(&[("log.retention.hours", "1"), ("log.retention.minutes", "2"), ("log.retention.ms", "3")]),
+        3
+    );
+    assert_eq!(of(&[("log.retention.minutes", "-1")]), -1);
+}
+
+#[test]
+fn kafkas_stock_single_node_file_gives_one_listener() {
+    let file = "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.bootstrap.servers=localhost:9093\n\
+        listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ninter.broker.listener.name=PLAINTEXT\n\
+        advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093\ncontroller.listener.names=CONTROLLER\n\
+        listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL\nlog.dirs=/tmp/x\n";
+    assert_eq!(listeners(file), [(":9092".to_owned(), Some("localhost:9092".to_owned()))]);
+    assert_eq!(load(file, &[]).unwrap().0.node_id, 1);
+}
+
+#[test]
+fn listeners_have_names_protocols_and_advertised_addresses() {
+    let file = "listeners=IN://[::1]:1,out://0.0.0.0:2\nadvertised.listeners=OUT://example.org:9\n\
+        listener.security.protocol.map=IN:PLAINTEXT,OUT:PLAINTEXT\n";
+    assert_eq!(
+        listeners(file),
+        [("[::1]:1".to_owned(), None), ("0.0.0.0:2".to_owned(), Some("example.org:9".to_owned()))]
+    );
+}
+
+#[test]
+fn listeners_that_cannot_be_served_are_refused_with_a_reason() {
+    assert!(error("listeners=SASL_SSL://h:1").contains("only PLAINTEXT does"));
+    assert!(error("listeners=h:1").contains("give NAME://HOST:PORT"));
+    assert!(error("listeners=PLAINTEXT://h:99999").contains("no port from 0 to 65535"));
+    assert!(error("listeners=PLAINTEXT://::1:9092").contains("[ADDRESS]:PORT"));
+    assert!(error("advertised.listeners=PLAINTEXT://0.0.0.0:9092").contains("cannot connect to"));
+    assert!(error("advertised.listeners=OTHER://h:9092").contains("not a name in listeners"));
+    assert!(error("listeners=\n").contains("names nothing to listen on"));
+}

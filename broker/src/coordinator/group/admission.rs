@@ -1,0 +1,78 @@
+//! The door of the group coordinator: what is refused before any group is looked at, so that the rooms behind it see only
+//! requests within bounds (Kafka's `GroupCoordinatorService`).
+
+use std::time::Duration;
+
+use protocol::ErrorCode;
+
+use super::GroupCoordinator;
+use super::classic::millis;
+use super::config::MAX_STRING;
+use super::event::{JoinGroup, Request};
+
+impl GroupCoordinator {
+    pub(super) fn admit(&self, request: &Request) -> Result<(), ErrorCode> {
+        let Some(group_id) = group_id(request) else { return self.all_loaded() };
+        let may_be_empty = matches!(
+            request,
+            Request::OffsetCommit(_)
+                | Request::OffsetFetch(_)
+                | Request::DescribeGroup(_)
+                | Request::DeleteGroup { .. }
+        );
+        if (group_id.is_empty() && !may_be_empty) || group_id.len() > MAX_STRING {
+            return Err(ErrorCode::InvalidGroupId);
+        }
+        if let Request::JoinGroup(join) = request {
+            self.admit_join(join)?;
+        }
+        if self.shard_of(group_id).is_some_and(|shard| shard.loaded) {
+            Ok(())
+        } else {
+            Err(ErrorCode::CoordinatorLoadInProgress)
+        }
+    }
+
+    fn admit_join(&self, join: &JoinGroup) -> Result<(), ErrorCode> {
+        let session: Duration = millis(join.session_timeout_ms);
+        if session < self.config.min_session_timeout || session > self.config.max_session_timeout {
+            return Err(ErrorCode::InvalidSessionTimeout);
+        }
+        let names = join.protocols.iter().map(|protocol| &protocol.name);
+        // Not the member id: it is compared with those we made, never stored.
+        let stored = [&join.client_id, &join.client_host, &join.protocol_type];
+        let mut stored = names.chain(stored).chain(&join.group_instance_id);
+        if join.protocols.len() > self.config.max_protocols || stored.any(|it| it.len() > MAX_STRING) {
+            return Err(ErrorCode::InvalidRequest);
+        }
+        let metadata: usize = join.protocols.iter().map(|protocol| protocol.metadata.len()).sum();
+        if metadata > self.config.max_append_bytes {
+            return Err(ErrorCode::MessageTooLarge);
+        }
+        Ok(())
+    }
+
+    fn all_loaded(&self) -> Result<(), ErrorCode> {
+        if self.shards.iter().all(|shard| shard.loaded) {
+            Ok(())
+        } else {
+            Err(ErrorCode::CoordinatorLoadInProgress)
+        }
+    }
+}
+
+/// The group a request is about; `None` for all.
+fn group_id(request: &Request) -> Option<&str> {
+    match request {
+        Request::JoinGroup(join) => Some(&join.group_id),
+        Request::SyncGroup(sync) => Some(&sync.group_id),
+        Request::Heartbeat(heartbeat) => Some(&heartbeat.group_id),
+        Request::LeaveGroup(leave) => Some(&leave.group_id),
+        Request::OffsetCommit(commit) => Some(&commit.group_id),
+        Request::OffsetFetch(fetch) => Some(&fetch.group_id),
+        Request::OffsetDelete(delete) => Some(&delete.group_id),
+        Request::DescribeGroup(describe) => Some(&describe.group_id),
+        Request::ListGroups(_) => None,
+        Request::DeleteGroup { group_id } => Some(group_id),
+    }
+}

@@ -1,0 +1,59 @@
+//! What the group coordinator is configured with. Read once at start by the shell; the value never changes it.
+
+use std::time::Duration;
+
+/// How long a member that has just joined may wait for its first rebalance to finish (Kafka's `GroupCoordinatorConfig`
+/// constant `CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS`): a client that vanished while waiting is found by it.
+pub(super) const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// Longest string that a record of `__consumer_offsets` can hold, less the suffix (`-` and a UUID) of a member id.
+pub(super) const MAX_STRING: usize = 32_767 - 37;
+
+/// Settings of the group coordinator, with Kafka's defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// Partitions of `__consumer_offsets` (`offsets.topic.num.partitions`).
+    pub partitions: i32,
+    /// Wait of an empty group for more members before its first rebalance (`group.initial.rebalance.delay.ms`).
+    pub initial_rebalance_delay: Duration,
+    /// Smallest session timeout a member may ask for (`group.min.session.timeout.ms`).
+    pub min_session_timeout: Duration,
+    /// Largest session timeout a member may ask for (`group.max.session.timeout.ms`).
+    pub max_session_timeout: Duration,
+    /// Most members of one group (`group.max.size`).
+    pub max_size: usize,
+    /// Longest metadata string of one committed offset (`offset.metadata.max.bytes`), in UTF-16 units as in Kafka.
+    pub offset_metadata_max_bytes: usize,
+    /// Age at which offsets that nobody uses are dropped (`offsets.retention.minutes`).
+    pub offsets_retention: Duration,
+    /// How late that may be noticed (`offsets.retention.check.interval.ms`).
+    pub offsets_retention_check_interval: Duration,
+    /// Most groups in this coordinator; a request that would create one more is answered POLICY_VIOLATION.
+    pub max_groups: usize,
+    /// Most member ids of one group that were handed out and not yet used.
+    pub max_pending_members: usize,
+    /// Most protocols that one member may propose.
+    pub max_protocols: usize,
+    /// Most bytes of records in one `Effect::Append`; at most `max.message.bytes` of `__consumer_offsets`, less the batch
+    /// header. State that cannot be written within it is refused before it is applied, as Kafka refuses it on append.
+    pub max_append_bytes: usize,
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        Self {
+            partitions: 50,
+            initial_rebalance_delay: Duration::from_secs(3),
+            min_session_timeout: Duration::from_secs(6),
+            max_session_timeout: Duration::from_mins(30),
+            max_size: 2_147_483_647,
+            offset_metadata_max_bytes: 4096,
+            offsets_retention: Duration::from_mins(10_080),
+            offsets_retention_check_interval: Duration::from_mins(10),
+            max_groups: 1_000_000,
+            max_pending_members: 10_000,
+            max_protocols: 128,
+            max_append_bytes: 1_000_000,
+        }
+    }
+}

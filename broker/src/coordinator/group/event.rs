@@ -1,0 +1,240 @@
+//! What can happen to the group coordinator. Built by the API handlers and by the runtime, consumed by
+//! `GroupCoordinator::handle`.
+//!
+//! Plain owned values: nothing here keeps a request frame alive once the coordinator has stored what it needs. Where a rule
+//! depends on the request's version, the event names the rule, so the coordinator knows no version numbers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::ErrorCode;
+use uuid::Uuid;
+
+use super::effect::{Ticket, WaiterId};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A client asks; exactly one `Effect::Respond` with this waiter follows, now or later.
+    Request {
+        /// Stands for the client until it is answered; never reused.
+        waiter: WaiterId,
+        /// What it asks.
+        request: Request,
+    },
+    /// A topic is gone: offsets committed for it are removed.
+    TopicDeleted {
+        /// Its name.
+        topic: String,
+    },
+    /// One record of a `__consumer_offsets` partition that is being loaded, in log order.
+    LoadRecord {
+        /// The partition it was read from.
+        partition: i32,
+        /// Record key, in Kafka's format.
+        key: Bytes,
+        /// Record value, `None` for a tombstone.
+        value: Option<Bytes>,
+    },
+    /// The partition's log was read to its end: answer for its groups from now on. Every partition starts unloaded.
+    LoadFinished {
+        /// The loaded partition.
+        partition: i32,
+    },
+    /// What became of an `Effect::Append`. For one partition outcomes arrive in the order of the appends.
+    AppendOutcome {
+        /// The ticket of the append.
+        ticket: Ticket,
+        /// `Ok` once the records are durable; otherwise the error a produce request would have got.
+        result: Result<(), ErrorCode>,
+    },
+    /// The wall clock, for the timestamps in records. Sent now and then, because it drifts from `Instant`.
+    WallClock {
+        /// Milliseconds since the Unix epoch at the `now` of this event.
+        epoch_ms: i64,
+    },
+}
+
+/// A client's request about one group (ListGroups: about all).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// API key 11.
+    JoinGroup(JoinGroup),
+    /// API key 14.
+    SyncGroup(SyncGroup),
+    /// API key 12.
+    Heartbeat(Heartbeat),
+    /// API key 13.
+    LeaveGroup(LeaveGroup),
+    /// API key 8.
+    OffsetCommit(OffsetCommit),
+    /// API key 9, one group of it.
+    OffsetFetch(OffsetFetch),
+    /// API key 47.
+    OffsetDelete(OffsetDelete),
+    /// API key 15, one group of it.
+    DescribeGroup(DescribeGroup),
+    /// API key 16.
+    ListGroups(ListGroups),
+    /// API key 42, one group of it.
+    DeleteGroup {
+        /// The group to delete.
+        group_id: String,
+    },
+}
+
+/// A member wants into the next generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinGroup {
+    /// The group.
+    pub group_id: String,
+    /// Empty for a client that has no member id yet.
+    pub member_id: String,
+    /// Set by static members (KIP-345).
+    pub group_instance_id: Option<String>,
+    /// From the request header.
+    pub client_id: String,
+    /// Peer address as DescribeGroups shows it; Kafka writes `/` and the IP address.
+    pub client_host: String,
+    /// Milliseconds of silence after which the member is dead.
+    pub session_timeout_ms: i32,
+    /// Milliseconds the group waits for the member to rejoin. Version 0 has none: pass the session timeout.
+    pub rebalance_timeout_ms: i32,
+    /// `consumer`, `connect`, ...
+    pub protocol_type: String,
+    /// Assignors, best first.
+    pub protocols: Vec<Protocol>,
+    /// Versions 4 and later: a dynamic member must first be given an id (MEMBER_ID_REQUIRED, KIP-394).
+    pub requires_known_member_id: bool,
+    /// Versions 9 and later: a returning static leader may be told to skip the assignment (KIP-814).
+    pub supports_skip_assignment: bool,
+    /// A fresh random UUID, used when the member needs a new id.
+    pub fresh_uuid: Uuid,
+}
+
+/// One assignor that a member supports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protocol {
+    /// Name of the assignor.
+    pub name: String,
+    /// The member's subscription, opaque to the coordinator (but see `subscription.rs`).
+    pub metadata: Bytes,
+}
+
+/// A member asks for its assignment; the leader brings everybody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyncGroup {
+    /// The group.
+    pub group_id: String,
+    /// Generation the member joined.
+    pub generation_id: i32,
+    /// The member.
+    pub member_id: String,
+    /// Set by static members.
+    pub group_instance_id: Option<String>,
+    /// Versions 5 and later: checked against the group.
+    pub protocol_type: Option<String>,
+    /// Versions 5 and later: checked against the group.
+    pub protocol_name: Option<String>,
+    /// Member id and assignment; from the leader only.
+    pub assignments: Vec<(String, Bytes)>,
+}
+
+/// A member is alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// The group.
+    pub group_id: String,
+    /// Generation the member believes in.
+    pub generation_id: i32,
+    /// The member.
+    pub member_id: String,
+    /// Set by static members.
+    pub group_instance_id: Option<String>,
+}
+
+/// Members go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaveGroup {
+    /// The group.
+    pub group_id: String,
+    /// Versions before 3 name exactly one.
+    pub members: Vec<MemberIdentity>,
+}
+
+/// A member as LeaveGroup names it: a static member may be named by its instance id alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberIdentity {
+    /// May be empty if an instance id is given.
+    pub member_id: String,
+    /// Set for static members.
+    pub group_instance_id: Option<String>,
+}
+
+/// Offsets to remember. The handler has already refused topics that do not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetCommit {
+    /// The group; empty is legal.
+    pub group_id: String,
+    /// -1 from clients that assign partitions themselves.
+    pub generation_id: i32,
+    /// Empty from clients that assign partitions themselves.
+    pub member_id: String,
+    /// Set by static members.
+    pub group_instance_id: Option<String>,
+    /// Versions 2 to 4: keep these offsets for this long, whatever the configuration says.
+    pub retention: Option<Duration>,
+    /// Versions 9 and later: an unknown group is GROUP_ID_NOT_FOUND, before it was ILLEGAL_GENERATION.
+    pub supports_group_id_not_found: bool,
+    /// What to commit, by topic name.
+    pub topics: Vec<(String, Vec<PartitionCommit>)>,
+}
+
+/// The committed offset of one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionCommit {
+    /// Partition index.
+    pub partition: i32,
+    /// Next record to read.
+    pub offset: i64,
+    /// Epoch of the last record read, -1 if unknown.
+    pub leader_epoch: i32,
+    /// Whatever the client wants back.
+    pub metadata: Option<String>,
+}
+
+/// Which offsets were committed?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetFetch {
+    /// The group; empty is legal.
+    pub group_id: String,
+    /// Topic names and partitions; `None` asks for everything.
+    pub topics: Option<Vec<(String, Vec<i32>)>>,
+}
+
+/// Forget committed offsets (KIP-496). The handler has already refused topics that do not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetDelete {
+    /// The group.
+    pub group_id: String,
+    /// Topic names and partitions.
+    pub topics: Vec<(String, Vec<i32>)>,
+}
+
+/// Show a group and its members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DescribeGroup {
+    /// The group.
+    pub group_id: String,
+    /// Versions 6 and later: an unknown group is GROUP_ID_NOT_FOUND; before, it is a dead group without an error.
+    pub supports_group_id_not_found: bool,
+}
+
+/// Name the groups.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ListGroups {
+    /// Only groups in one of these states (KIP-518), in any case; empty for all.
+    pub states: Vec<String>,
+    /// Only groups of one of these types (KIP-848), in any case; empty for all.
+    pub types: Vec<String>,
+}

@@ -1,0 +1,80 @@
+//! Deadlines of the group coordinator: one ordered table, so that arming, cancelling and firing cost O(log n) and a group
+//! without a deadline costs nothing.
+//!
+//! **Invariant:** at most one deadline for each timer; both indexes hold the same entries.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is due at a deadline. Ids are shared with the group, so an entry is two pointers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// When the first rebalance of an empty group stops waiting for more members, or waits another round.
+    InitialRebalance { group: Arc<str> },
+    /// When a rebalance goes on without the members that have not rejoined.
+    Rebalance { group: Arc<str> },
+    /// When members that joined the generation but never asked for their assignment are removed.
+    Sync { group: Arc<str> },
+    /// When a member has been silent for its session timeout, or a handed-out member id was not used.
+    Session { group: Arc<str>, member: Arc<str> },
+    /// When an offset of the group may have expired, or the group may be forgotten.
+    OffsetRetention { group: Arc<str> },
+}
+
+/// The deadlines.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    by_deadline: BTreeSet<(Instant, Timer)>,
+    deadlines: HashMap<Timer, Instant>,
+}
+
+impl Timers {
+    /// Arms the timer, or moves it.
+    pub(super) fn set(&mut self, timer: Timer, deadline: Instant) {
+        if let Some(previous) = self.deadlines.insert(timer.clone(), deadline) {
+            self.by_deadline.remove(&(previous, timer.clone()));
+        }
+        self.by_deadline.insert((deadline, timer));
+    }
+
+    /// Arms the timer unless it is due earlier anyway.
+    pub(super) fn set_earlier(&mut self, timer: Timer, deadline: Instant) {
+        if self.deadlines.get(&timer).is_none_or(|current| deadline < *current) {
+            self.set(timer, deadline);
+        }
+    }
+
+    /// Disarms the timer, armed or not.
+    pub(super) fn cancel(&mut self, timer: Timer) {
+        if let Some(deadline) = self.deadlines.remove(&timer) {
+            self.by_deadline.remove(&(deadline, timer));
+        }
+    }
+
+    /// The earliest deadline.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.by_deadline.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Takes the earliest timer that is due.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        let (_, timer) = self.by_deadline.pop_first()?;
+        self.deadlines.remove(&timer);
+        Some(timer)
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_armed(&self, timer: &Timer) -> bool {
+        self.deadlines.contains_key(timer)
+    }
+
+    /// Number of armed timers.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.deadlines.len()
+    }
+}

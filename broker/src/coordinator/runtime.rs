@@ -1,0 +1,317 @@
+//! The shell around the group coordinator: one thread, one bounded mailbox, one timer.
+//!
+//! The only bridge between the pure coordinator and the log. Started by `Broker::open`, which waits until every partition
+//! of `__consumer_offsets` is loaded; asked by the group API handlers through [`Groups`]. Invariants: events reach the
+//! coordinator one at a time; an append's outcome is told only when the log has acknowledged it; appends of one partition
+//! keep their order.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Instant;
+
+use protocol::ErrorCode;
+use protocol::record_batch_builder::RecordBatchBuilder;
+use storage::{Append, Clock, PartitionLog, Position, Store, ValidBatch};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+
+use super::group::{
+    CoordinatorRecord, Effect, Event, GroupConfig, GroupCoordinator, Request, Response, Ticket, WaiterId,
+};
+use super::load;
+use crate::broker::Broker;
+use crate::error_map;
+use crate::partition::Waits;
+use crate::topics::{self, OFFSETS_TOPIC};
+
+/// Requests that may wait for the coordinator; senders wait beyond that.
+const MAILBOX: usize = 4096;
+/// Messages taken in before their effects are carried out together.
+const ROUND: usize = 256;
+
+enum Message {
+    Request { request: Request, answer: oneshot::Sender<Response> },
+    TopicDeleted { topic: String },
+}
+
+/// The handlers' way to the coordinator.
+#[derive(Debug, Clone)]
+pub(crate) struct Groups {
+    mailbox: mpsc::Sender<Message>,
+}
+
+impl Groups {
+    /// Asks the coordinator. Requests sent one after the other are handled in that order.
+    pub(crate) async fn ask(&self, request: Request) -> Response {
+        let (answer, answered) = oneshot::channel();
+        let message = Message::Request { request, answer };
+        self.mailbox.send(message).await.ok().expect("the coordinator runs as long as somebody can ask it");
+        answered.await.expect("the coordinator answers every request once")
+    }
+
+    /// Has the offsets removed that groups committed for a topic that is gone.
+    pub(crate) async fn topic_deleted(&self, topic: String) {
+        let message = Message::TopicDeleted { topic };
+        self.mailbox.send(message).await.ok().expect("the coordinator runs as long as somebody can tell it");
+    }
+}
+
+/// A coordinator whose partitions are loaded, ready to run.
+pub(crate) struct Runtime {
+    broker: Weak<Broker>,
+    store: Arc<Store>,
+    waits: Arc<Waits>,
+    clock: Arc<dyn Clock>,
+    coordinator: GroupCoordinator,
+    mailbox: mpsc::Receiver<Message>,
+    waiters: HashMap<WaiterId, oneshot::Sender<Response>>,
+    next_waiter: u64,
+    /// Appends that are not acknowledged yet, in the order of their positions.
+    appended: VecDeque<Appended>,
+    reloads: Vec<i32>,
+}
+
+struct Appended {
+    end: Position,
+    partition: i32,
+    ticket: Ticket,
+}
+
+impl Runtime {
+    /// Loads every partition of `__consumer_offsets`. `broker` is weak: the broker owns the handle, not the other way.
+    pub(crate) fn load(
+        broker: Weak<Broker>,
+        store: &Arc<Store>,
+        waits: &Arc<Waits>,
+        clock: &Arc<dyn Clock>,
+        mut config: GroupConfig,
+    ) -> (Self, Groups) {
+        if let Some(topic) = store.topic(OFFSETS_TOPIC) {
+            // Groups stay where they are when the configured number changes later.
+            config.partitions = i32::try_from(topic.partition_count()).unwrap_or(config.partitions);
+        }
+        let partitions = config.partitions;
+        let (sender, mailbox) = mpsc::channel(MAILBOX);
+        let mut runtime = Self {
+            broker,
+            store: Arc::clone(store),
+            waits: Arc::clone(waits),
+            clock: Arc::clone(clock),
+            coordinator: GroupCoordinator::new(config, now(), clock.now_ms()),
+            mailbox,
+            waiters: HashMap::new(),
+            next_waiter: 0,
+            appended: VecDeque::new(),
+            reloads: Vec::new(),
+        };
+        for partition in 0..partitions {
+            runtime.load_partition(partition);
+        }
+        (runtime, Groups { mailbox: sender })
+    }
+
+    /// Runs until the last [`Groups`] is dropped.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn spawn(self) -> io::Result<thread::JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        thread::Builder::new().name("groups".to_owned()).spawn(move || {
+            let _guard = EndsProcessOnPanic;
+            runtime.block_on(self.run());
+        })
+    }
+
+    async fn run(mut self) {
+        self.carry_out_effects();
+        while self.wait().await {
+            for _ in 0..ROUND {
+                let Ok(message) = self.mailbox.try_recv() else { break };
+                self.take_in(message);
+            }
+            self.carry_out_effects();
+        }
+    }
+
+    /// Waits for the next thing to happen and takes it in; false when nobody can ask any more.
+    async fn wait(&mut self) -> bool {
+        let timeout = self.coordinator.next_timeout();
+        let timer = async {
+            match timeout {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let oldest = self.appended.front().map(|append| self.waits.acknowledged(append.end));
+        let acknowledged = async {
+            match oldest {
+                Some(oldest) => oldest.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            message = self.mailbox.recv() => match message {
+                Some(message) => self.take_in(message),
+                None => return false,
+            },
+            () = timer => self.coordinator.handle_timeout(now()),
+            outcome = acknowledged => self.acknowledged(outcome.map_err(|_| ErrorCode::KafkaStorageError)),
+        }
+        true
+    }
+
+    fn take_in(&mut self, message: Message) {
+        let event = match message {
+            Message::Request { request, answer } => {
+                self.next_waiter += 1;
+                let waiter = WaiterId(self.next_waiter);
+                self.waiters.insert(waiter, answer);
+                Event::Request { waiter, request }
+            }
+            Message::TopicDeleted { topic } => Event::TopicDeleted { topic },
+        };
+        self.handle(event);
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.coordinator.handle(now(), event);
+    }
+
+    /// Tells the outcome of every append that the log has acknowledged by now; of all, when it has stopped.
+    fn acknowledged(&mut self, outcome: Result<(), ErrorCode>) {
+        let acknowledged = self.store.acknowledged();
+        while let Some(append) =
+            self.appended.pop_front_if(|append| outcome.is_err() || append.end <= acknowledged)
+        {
+            self.handle(Event::AppendOutcome { ticket: append.ticket, result: outcome });
+        }
+    }
+
+    /// Until nothing is left to do at once: carrying out effects can cause new ones.
+    fn carry_out_effects(&mut self) {
+        self.handle(Event::WallClock { epoch_ms: self.clock.now_ms() });
+        loop {
+            let effects = self.coordinator.take_effects();
+            let idle = effects.is_empty();
+            let mut writes = Vec::new();
+            for effect in effects {
+                match effect {
+                    Effect::Respond { waiter, response } => self.respond(waiter, response),
+                    Effect::Append { partition, records, ticket } => {
+                        writes.push((partition, ticket, records))
+                    }
+                    Effect::Reload { partition } => self.reloads.push(partition),
+                }
+            }
+            self.write(writes);
+            let reloaded = self.reload();
+            if idle && !reloaded {
+                return;
+            }
+        }
+    }
+
+    fn respond(&mut self, waiter: WaiterId, response: Response) {
+        let answer = self.waiters.remove(&waiter).expect("the coordinator answers every waiter once");
+        if answer.send(response).is_err() {
+            tracing::debug!(waiter = waiter.0, "the client left before its answer");
+        }
+    }
+
+    /// Appends all records of this round as one group in the log.
+    fn write(&mut self, writes: Vec<(i32, Ticket, Vec<CoordinatorRecord>)>) {
+        let mut appends = Vec::with_capacity(writes.len());
+        let mut tickets = Vec::with_capacity(writes.len());
+        for (partition, ticket, records) in writes {
+            match self.offsets_partition(partition) {
+                Ok(log) => {
+                    appends.push(Append { partition: log, batch: self.batch(&records) });
+                    tickets.push((partition, ticket));
+                }
+                Err(error) => self.handle(Event::AppendOutcome { ticket, result: Err(error) }),
+            }
+        }
+        if appends.is_empty() {
+            return;
+        }
+        for ((partition, ticket), outcome) in tickets.into_iter().zip(self.store.append(appends)) {
+            match outcome {
+                Ok(appended) => self.appended.push_back(Appended { end: appended.end, partition, ticket }),
+                Err(error) => {
+                    let result = Err(error_map::append_error(&error));
+                    self.handle(Event::AppendOutcome { ticket, result });
+                }
+            }
+        }
+    }
+
+    fn batch(&self, records: &[CoordinatorRecord]) -> ValidBatch {
+        let timestamp = self.clock.now_ms();
+        let mut builder = RecordBatchBuilder::new(0);
+        for record in records {
+            builder.append(timestamp, Some(&record.key), record.value.as_deref());
+        }
+        ValidBatch::new(builder.build()).expect("the builder makes valid batches")
+    }
+
+    /// The partition's log; the topic is made when the first group writes.
+    fn offsets_partition(&self, partition: i32) -> Result<Arc<PartitionLog>, ErrorCode> {
+        if self.store.topic(OFFSETS_TOPIC).is_none() {
+            let broker = self.broker.upgrade().ok_or(ErrorCode::CoordinatorNotAvailable)?;
+            // Another thread may be faster: then it exists, which is all that is wanted.
+            if let Err(error) = topics::create_internal(&broker) {
+                tracing::debug!(%error, "{OFFSETS_TOPIC} was not created here");
+            }
+        }
+        let topic = self.store.topic(OFFSETS_TOPIC).ok_or(ErrorCode::CoordinatorNotAvailable)?;
+        topic.partition(partition).ok_or(ErrorCode::CoordinatorNotAvailable)
+    }
+
+    /// Reads partitions again whose appends are all settled; returns whether there were any.
+    fn reload(&mut self) -> bool {
+        let appended = &self.appended;
+        let settled = |partition: &mut i32| appended.iter().all(|append| append.partition != *partition);
+        let ready: Vec<i32> = self.reloads.extract_if(.., settled).collect();
+        for partition in &ready {
+            self.load_partition(*partition);
+        }
+        !ready.is_empty()
+    }
+
+    fn load_partition(&mut self, partition: i32) {
+        let log = self.store.topic(OFFSETS_TOPIC).and_then(|topic| topic.partition(partition));
+        if let Some(log) = log {
+            let coordinator = &mut self.coordinator;
+            let loaded = load::each_record(&self.store, &log, |key, value| {
+                coordinator.handle(now(), Event::LoadRecord { partition, key, value });
+            });
+            if let Err(error) = loaded {
+                // Answering from half a partition would hand out offsets that are too old.
+                tracing::error!(partition, %error, "{OFFSETS_TOPIC} cannot be read; its groups stay unavailable");
+                return;
+            }
+        }
+        self.handle(Event::LoadFinished { partition });
+    }
+}
+
+/// A coordinator whose state may be half changed must not answer anybody: crash-only.
+struct EndsProcessOnPanic;
+
+impl Drop for EndsProcessOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!(
+                "the group coordinator panicked; the process ends, its state is recovered at the next start"
+            );
+            std::process::exit(1);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the coordinators' one look at the monotonic clock")]
+fn now() -> Instant {
+    Instant::now()
+}

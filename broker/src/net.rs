@@ -1,0 +1,206 @@
+//! Sockets: listeners, one runtime per core, connections.
+//!
+//! Started and stopped by `server`. Knows of the rest of the broker only [`api::dispatch`](crate::api::dispatch) and what it
+//! answers with. Invariant: a connection lives and dies on one core; nothing is shared between cores but the broker itself.
+
+mod connection;
+mod frame_reader;
+mod listener;
+mod outgoing;
+mod reply_queue;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, ConnectionInfo};
+use crate::broker::Broker;
+use crate::config::{Config, HostPort, ListenerConfig};
+use crate::metrics::Metrics;
+use crate::shutdown::{Tasks, run_on_this_thread};
+use connection::{Connection, Ended, Limits};
+use listener::{Accepted, Bound, Doors};
+
+/// Connections that wait for a core which is busy; accepting waits when there are more.
+const HANDOVER: usize = 256;
+
+/// Listeners that are bound and do not accept yet.
+#[derive(Debug)]
+pub(crate) struct Ports {
+    bound: Vec<Bound>,
+}
+
+impl Ports {
+    /// Binds all, so that a port in use is known before the log is opened.
+    ///
+    /// # Errors
+    /// The address that cannot be had, and why.
+    pub(crate) fn bind(listeners: &[ListenerConfig]) -> Result<Self, (HostPort, io::Error)> {
+        let bind =
+            |listener: &ListenerConfig| Bound::bind(listener).map_err(|error| (listener.bind.clone(), error));
+        Ok(Self { bound: listeners.iter().map(bind).collect::<Result<_, _>>()? })
+    }
+
+    /// Where they listen, with real ports.
+    pub(crate) fn addresses(&self) -> Vec<HostPort> {
+        self.bound.iter().map(|bound| bound.address.clone()).collect()
+    }
+
+    /// What clients are told, one text per listener.
+    pub(crate) fn advertised(&self) -> Vec<String> {
+        let text = |address: Option<HostPort>| {
+            address.map_or_else(|| "the address a client came by".to_owned(), |address| address.to_string())
+        };
+        self.bound.iter().map(|bound| text(bound.fixed_address())).collect()
+    }
+
+    /// What a client on this machine can connect to.
+    pub(crate) fn client_address(&self) -> HostPort {
+        self.bound.first().expect("a configuration has a listener").client_address()
+    }
+}
+
+/// The running network side.
+#[derive(Debug)]
+pub(crate) struct Net {
+    stop: CancellationToken,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+}
+
+impl Net {
+    /// Starts the cores and then accepts. Returns when clients can connect.
+    ///
+    /// # Errors
+    /// No thread, no runtime, or a port that somebody else began to listen on in between.
+    pub(crate) fn start(
+        ports: Ports,
+        broker: &Arc<Broker>,
+        metrics: &Arc<Metrics>,
+        config: &Config,
+    ) -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let limits =
+            Limits { frame_bytes: config.socket_request_max_bytes, idle: config.connections_max_idle };
+        let mut net = Self { stop: CancellationToken::new(), threads: Vec::new() };
+        let mut senders = Vec::with_capacity(cores);
+        for core in 0..cores {
+            let (sender, receiver) = channel(HANDOVER);
+            senders.push(sender);
+            let worker = Core { broker: Arc::clone(broker), metrics: Arc::clone(metrics), limits };
+            let tasks = Tasks::new(net.stop.clone());
+            net.spawn(format!("core-{core}"), move || run_on_this_thread(worker.serve(receiver, tasks)))?;
+        }
+        let doors =
+            Doors::new(config.max_connections, config.max_connections_per_ip, cores, Arc::clone(metrics));
+        let (started, accepting) = std::sync::mpsc::sync_channel(1);
+        let tasks = Tasks::new(net.stop.clone());
+        net.spawn("accept".to_owned(), move || {
+            run_on_this_thread(accept(ports, Arc::new(doors), senders, tasks, started))
+        })?;
+        match accepting.recv() {
+            Ok(Ok(())) => Ok(net),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(io::Error::other("the accepting thread could not start")),
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        name: String,
+        run: impl FnOnce() -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        self.threads.push(std::thread::Builder::new().name(name).spawn(run)?);
+        Ok(())
+    }
+
+    /// Stops accepting, lets requests under way finish within the drain deadline, ends the threads.
+    pub(crate) fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.cancel();
+        for thread in self.threads.drain(..) {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a network thread could not start"),
+                Err(_) => tracing::error!("a network thread panicked"),
+            }
+        }
+    }
+}
+
+/// A start that fails half way leaves no thread behind.
+impl Drop for Net {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+async fn accept(
+    ports: Ports,
+    doors: Arc<Doors>,
+    cores: Vec<Sender<Accepted>>,
+    tasks: Tasks,
+    started: std::sync::mpsc::SyncSender<io::Result<()>>,
+) {
+    let listeners: io::Result<Vec<_>> = ports.bound.into_iter().map(Bound::listen).collect();
+    let result = listeners.map(|listeners| {
+        for listener in listeners.into_iter().flatten() {
+            tasks.spawn(listener.accept_all(Arc::clone(&doors), cores.clone(), tasks.stop().clone()));
+        }
+    });
+    drop(cores);
+    if started.send(result).is_ok() {
+        tasks.stop().cancelled().await;
+        tasks.drained().await;
+    }
+}
+
+/// What a core needs to serve connections.
+struct Core {
+    broker: Arc<Broker>,
+    metrics: Arc<Metrics>,
+    limits: Limits,
+}
+
+impl Core {
+    async fn serve(self, mut connections: Receiver<Accepted>, tasks: Tasks) {
+        loop {
+            tokio::select! {
+                () = tasks.stop().cancelled() => break,
+                accepted = connections.recv() => match accepted {
+                    Some(accepted) => tasks.spawn(self.connection(accepted, tasks.stop())),
+                    None => break,
+                },
+            }
+        }
+        tasks.stop().cancelled().await;
+        if !tasks.drained().await {
+            tracing::warn!("connections were cut: their requests did not finish in time");
+        }
+    }
+
+    /// The whole life of one connection.
+    fn connection(&self, accepted: Accepted, stop: &CancellationToken) -> impl Future<Output = ()> + 'static {
+        let Accepted { stream, peer, advertised, permit } = accepted;
+        let (broker, metrics, limits, stop) =
+            (Arc::clone(&self.broker), Arc::clone(&self.metrics), self.limits, stop.clone());
+        async move {
+            let _inside = permit;
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            let info = ConnectionInfo::new(peer, &advertised.host, advertised.port);
+            let dispatch = move |frame| api::dispatch(&broker, &info, frame);
+            let connection = Connection::new(stream, dispatch, limits, metrics, &stop);
+            match connection.run().await {
+                Ended::Panicked => tracing::error!(%peer, reason = %Ended::Panicked, "connection closed"),
+                reason @ Ended::Refused(_) => tracing::warn!(%peer, %reason, "connection closed"),
+                reason => tracing::debug!(%peer, %reason, "connection closed"),
+            }
+        }
+    }
+}

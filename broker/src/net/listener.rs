@@ -1,0 +1,333 @@
+//! Sockets that listen: where they are bound, who is let in, to which core a connection goes.
+//!
+//! Called by `net`. Invariants: accepting never spins, whatever the system answers; a connection counts against its limits
+//! from accept to drop.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as StdStream, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{HostPort, ListenerConfig};
+use crate::metrics::Metrics;
+
+/// Connections that wait for accept, as the kernel counts them.
+const BACKLOG: i32 = 1024;
+/// Pause after accept failed for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// With port 0 and two addresses, how often another port is tried when the second address has it taken.
+const PORT_TRIES: usize = 16;
+
+/// A bound listener that does not accept yet.
+#[derive(Debug)]
+pub(super) struct Bound {
+    sockets: Vec<Socket>,
+    /// Where it listens, with the real port.
+    pub(super) address: HostPort,
+    advertised: Option<HostPort>,
+}
+
+impl Bound {
+    /// Binds, without listening: until [`Bound::listen`] clients are refused.
+    pub(super) fn bind(listener: &ListenerConfig) -> io::Result<Self> {
+        let HostPort { host, port } = &listener.bind;
+        let (sockets, port) = bind_all(&addresses(host, *port)?)?;
+        Ok(Self {
+            sockets,
+            address: HostPort { host: host.clone(), port },
+            advertised: listener.advertised.clone(),
+        })
+    }
+
+    /// What clients should connect to: advertised, else where it listens, else (every address) this machine.
+    pub(super) fn client_address(&self) -> HostPort {
+        match self.fixed_address() {
+            Some(address) => address,
+            None => HostPort { host: Ipv4Addr::LOCALHOST.to_string(), port: self.address.port },
+        }
+    }
+
+    /// The address that all clients are told, `None` when each is told the one by which it came in.
+    pub(super) fn fixed_address(&self) -> Option<HostPort> {
+        let bound = || Some(self.address.clone()).filter(|address| !address.is_wildcard());
+        self.advertised.clone().or_else(bound)
+    }
+
+    /// Starts listening. Needs the tokio runtime that will accept.
+    pub(super) fn listen(self) -> io::Result<Vec<Listener>> {
+        let fixed = self.fixed_address();
+        let listen = |socket: Socket| {
+            socket.listen(BACKLOG)?;
+            Ok(Listener { socket: TcpListener::from_std(socket.into())?, advertised: fixed.clone() })
+        };
+        self.sockets.into_iter().map(listen).collect()
+    }
+}
+
+/// `localhost` is both loopback addresses, an empty host every address, any other name the first address it resolves to.
+fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+    }
+    if host.is_empty() {
+        return Ok(vec![(Ipv4Addr::UNSPECIFIED, port).into(), (Ipv6Addr::UNSPECIFIED, port).into()]);
+    }
+    let first = (host, port).to_socket_addrs()?.next();
+    first
+        .map(|address| vec![address])
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
+}
+
+/// Binds all addresses to one port. A machine without IPv6 does without the second one.
+fn bind_all(addresses: &[SocketAddr]) -> io::Result<(Vec<Socket>, u16)> {
+    let mut tries = PORT_TRIES;
+    loop {
+        let first = bind(addresses[0])?;
+        let port = first.local_addr()?.as_socket().map_or(addresses[0].port(), |address| address.port());
+        let mut sockets = vec![first];
+        let rest = addresses[1..].iter().map(|address| bind(SocketAddr::new(address.ip(), port)));
+        let mut taken = None;
+        for result in rest {
+            match result {
+                Ok(socket) => sockets.push(socket),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => taken = Some(error),
+                Err(error) => {
+                    tracing::debug!(%error, "an address of the listener is not there on this machine")
+                }
+            }
+        }
+        tries -= 1;
+        match taken {
+            None => return Ok((sockets, port)),
+            Some(_) if addresses[0].port() == 0 && tries > 0 => {}
+            Some(error) => return Err(error),
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // Without it a restart has to wait for the connections of the last run to leave TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// A connection on its way from accept to its core.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: StdStream,
+    pub(super) peer: SocketAddr,
+    /// Host and port that this client is told.
+    pub(super) advertised: HostPort,
+    pub(super) permit: Permit,
+}
+
+/// A socket that accepts.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: TcpListener,
+    advertised: Option<HostPort>,
+}
+
+impl Listener {
+    /// Accepts until `stop`, handing each connection to the core that has the fewest.
+    pub(super) async fn accept_all(
+        self,
+        doors: Arc<Doors>,
+        cores: Vec<Sender<Accepted>>,
+        stop: CancellationToken,
+    ) {
+        let mut pausing = false;
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = self.socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    pausing = false;
+                    self.hand_over(stream, peer, &doors, &cores).await;
+                }
+                Err(error) if is_about_one_client(&error) => {}
+                Err(error) => {
+                    if !pausing {
+                        tracing::warn!(%error, "cannot accept connections; trying again until it works");
+                        pausing = true;
+                    }
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        stream: tokio::net::TcpStream,
+        peer: SocketAddr,
+        doors: &Arc<Doors>,
+        cores: &[Sender<Accepted>],
+    ) {
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let Some(permit) = doors.enter(peer.ip()) else { return };
+        let core = permit.core;
+        let advertised = match &self.advertised {
+            Some(advertised) => advertised.clone(),
+            None => match stream.local_addr() {
+                Ok(local) => HostPort { host: local.ip().to_canonical().to_string(), port: local.port() },
+                Err(_) => return,
+            },
+        };
+        // A socket that fails here was closed by its client: nothing is lost with it.
+        let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else { return };
+        // A core that is gone is one that is shutting down.
+        drop(cores[core].send(Accepted { stream, peer, advertised, permit }).await);
+    }
+}
+
+/// Errors that Linux's accept passes on from the one connection it was about.
+fn is_about_one_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, PermissionDenied, WouldBlock,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | PermissionDenied | WouldBlock
+    )
+}
+
+/// Counts who is in, over all listeners.
+#[derive(Debug)]
+pub(super) struct Doors {
+    most: usize,
+    most_per_address: usize,
+    inside: Mutex<Inside>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Inside {
+    by_address: HashMap<IpAddr, usize>,
+    by_core: Vec<usize>,
+    refused: u64,
+}
+
+impl Doors {
+    pub(super) fn new(most: usize, most_per_address: usize, cores: usize, metrics: Arc<Metrics>) -> Self {
+        let inside = Inside { by_address: HashMap::new(), by_core: vec![0; cores], refused: 0 };
+        Self { most, most_per_address, inside: Mutex::new(inside), metrics }
+    }
+
+    /// Room for one more, on the core that has the fewest; `None` over a limit.
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+        let mut inside = self.inside.lock().expect("nothing panics under this lock");
+        let total: usize = inside.by_core.iter().sum();
+        let here = inside.by_address.get(&address).copied().unwrap_or(0);
+        if total >= self.most || here >= self.most_per_address {
+            inside.refused += 1;
+            self.metrics.connections_refused.inc();
+            // Powers of two: a flood says so without becoming one in the log.
+            if inside.refused.is_power_of_two() {
+                let (limit, most) = if total >= self.most {
+                    ("max.connections", self.most)
+                } else {
+                    ("max.connections.per.ip", self.most_per_address)
+                };
+                tracing::warn!(peer = %address, limit, most, refused_so_far = inside.refused, "connection refused over a limit");
+            }
+            return None;
+        }
+        *inside.by_address.entry(address).or_default() += 1;
+        let (core, count) =
+            inside.by_core.iter_mut().enumerate().min_by_key(|(_, count)| **count).expect("there is a core");
+        *count += 1;
+        drop(inside);
+        self.metrics.connections_accepted.inc();
+        self.metrics.connections.inc();
+        Some(Permit { doors: Arc::clone(self), address, core })
+    }
+}
+
+/// The place of one connection; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    doors: Arc<Doors>,
+    address: IpAddr,
+    core: usize,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut inside = self.doors.inside.lock().expect("nothing panics under this lock");
+        inside.by_core[self.core] -= 1;
+        if let Some(count) = inside.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                inside.by_address.remove(&self.address);
+            }
+        }
+        self.doors.metrics.connections.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doors_hold_both_limits_and_give_places_back() {
+        let doors = Arc::new(Doors::new(3, 2, 2, Arc::new(Metrics::new())));
+        let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let first = doors.enter(here).unwrap();
+        let second = doors.enter(here).unwrap();
+        assert_ne!(first.core, second.core);
+        assert!(doors.enter(here).is_none(), "two per address");
+        let third = doors.enter(there).unwrap();
+        assert!(doors.enter(IpAddr::from([127, 0, 0, 3])).is_none(), "three in all");
+        assert_eq!(doors.metrics.connections.get(), 3);
+        drop((first, third));
+        assert!(doors.enter(here).is_some());
+        drop(second);
+        assert_eq!(doors.metrics.connections.get(), 0);
+        assert!(doors.inside.lock().unwrap().by_address.is_empty());
+    }
+
+    #[test]
+    fn localhost_is_bound_on_both_families_under_one_port() {
+        let bind = HostPort { host: "localhost".to_owned(), port: 0 };
+        let bound =
+            Bound::bind(&ListenerConfig { name: "PLAINTEXT".to_owned(), bind, advertised: None }).unwrap();
+        assert_ne!(bound.address.port, 0);
+        assert_eq!(bound.client_address().to_string(), format!("localhost:{}", bound.address.port));
+        for socket in &bound.sockets {
+            assert_eq!(socket.local_addr().unwrap().as_socket().unwrap().port(), bound.address.port);
+        }
+    }
+
+    #[test]
+    fn a_wildcard_tells_each_client_the_address_it_came_by() {
+        let of = |host: &str, advertised: Option<&str>| {
+            let bind = HostPort { host: host.to_owned(), port: 9092 };
+            let advertised = advertised.map(|text| text.parse().unwrap());
+            Bound { sockets: Vec::new(), address: bind, advertised }
+        };
+        assert_eq!(of("", None).fixed_address(), None);
+        assert_eq!(of("0.0.0.0", None).fixed_address(), None);
+        assert_eq!(of("0.0.0.0", None).client_address().to_string(), "127.0.0.1:9092");
+        assert_eq!(of("", Some("h:1")).fixed_address().unwrap().to_string(), "h:1");
+        assert_eq!(of("127.0.0.1", None).fixed_address().unwrap().to_string(), "127.0.0.1:9092");
+    }
+}

@@ -1,0 +1,110 @@
+//! How tasks start and how everything ends.
+//!
+//! The only place that spawns: a task that is not tracked cannot be waited for. One token tells every loop to stop; the
+//! order in which parts end is `server`'s.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long requests that are under way may take once the broker goes down.
+pub(crate) const DRAIN: Duration = Duration::from_secs(3);
+
+/// Tasks of one thread, told to stop by one token.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    stop: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    pub(crate) fn new(stop: CancellationToken) -> Self {
+        Self { stop, tracker: TaskTracker::new() }
+    }
+
+    /// The token that ends them.
+    pub(crate) fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Starts a task on this thread. It must end soon after the token is cancelled; what does not is dropped.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        drop(self.tracker.spawn_local(task));
+    }
+
+    /// Tasks that have not ended.
+    pub(crate) fn len(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Waits for all tasks, at most [`DRAIN`]. True when none is left.
+    pub(crate) async fn drained(&self) -> bool {
+        self.tracker.close();
+        tokio::time::timeout(DRAIN, self.tracker.wait()).await.is_ok()
+    }
+}
+
+/// Runs `main` on a runtime of this thread alone, where [`Tasks`] can be spawned. What is left when it returns is dropped.
+///
+/// # Errors
+/// The system gave no epoll descriptor.
+pub(crate) fn run_on_this_thread<T>(main: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(LocalSet::new().block_on(&runtime, main))
+}
+
+/// Calls `ready`, blocks until SIGTERM, SIGINT or SIGHUP, then calls `stop` with the signal's name. A second signal while it
+/// works ends the process at once with code 1.
+///
+/// # Errors
+/// The signals cannot be taken over, or `ready` fails; `stop` is not called then.
+///
+/// # Panics
+/// When `stop` panics.
+pub fn until_signalled<T: Send + 'static>(
+    ready: impl FnOnce() -> io::Result<()>,
+    stop: impl FnOnce(&'static str) -> T + Send + 'static,
+) -> io::Result<T> {
+    run_on_this_thread(async {
+        let mut signals = Signals::install()?;
+        ready()?;
+        let first = signals.next().await;
+        let work = tokio::task::spawn_blocking(move || stop(first));
+        tokio::select! {
+            done = work => Ok(done.expect("stopping does not panic")),
+            second = signals.next() => {
+                tracing::warn!(signal = second, "second signal: exiting at once, the next start recovers");
+                std::process::exit(1);
+            }
+        }
+    })?
+}
+
+/// The signals that ask for a controlled end, as Kafka's `LoggingSignalHandler` takes them.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
+        }
+    }
+}
