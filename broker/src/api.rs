@@ -37,10 +37,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
+use protocol::guard::{self, GuardError, GuardFault};
 use protocol::header::{RequestHeader, put_response_header, response_header_len};
 use protocol::layout::Layout;
 use protocol::messages::ApiKey;
-use protocol::{Decodable, Encodable, Message, StrBytes, guard};
+use protocol::{Decodable, Encodable, Message, StrBytes};
 use thiserror::Error;
 
 use crate::broker::Broker;
@@ -210,7 +211,15 @@ pub(crate) fn dispatch(
     let Some(entry) = served(key, version) else {
         return unserved(&header);
     };
-    guard::check(entry.layout, version, &frame).map_err(Refused::new)?;
+    match guard::check(entry.layout, version, &frame) {
+        Ok(()) => {}
+        // As Kafka, which does not look behind the last field: librdkafka 2.16 writes the empty list of Metadata 13 in four
+        // bytes where one belongs.
+        Err(GuardError { fault: GuardFault::TrailingBytes(ignored), .. }) => {
+            frame.truncate(frame.len() - ignored);
+        }
+        Err(error) => return Err(Refused::new(error)),
+    }
     tracing::debug!(
         peer = %connection.peer,
         api = entry.name(),

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use storage::disk::{Disk, LocalDisk};
 use storage::{Clock, Error, Event, Listener, OpenError, Store, StoreConfig, SystemClock, Topic};
@@ -23,6 +24,7 @@ pub struct Broker {
     pub(crate) waits: Arc<Waits>,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
+    coordinator: Mutex<Option<JoinHandle<()>>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Held while configs are read, changed and written back.
     pub(crate) config_changes: Mutex<()>,
@@ -84,22 +86,28 @@ impl Broker {
             let group_config = config.groups.coordinator_config();
             let (runtime, groups) = Runtime::load(broker.clone(), &store, &waits, &clock, group_config);
             coordinator = Some(runtime);
-            Self { store, config, waits, topics, groups, clock, config_changes, cluster_id }
+            let coordinator = Mutex::default();
+            Self { store, config, waits, topics, groups, coordinator, clock, config_changes, cluster_id }
         });
-        let coordinator = coordinator.expect("made with the broker");
-        coordinator.spawn().map_err(|source| Error::Io {
+        let thread = coordinator.expect("made with the broker").spawn().map_err(|source| Error::Io {
             action: "start the coordinator's thread for",
             path: broker.config.data_dir.clone(),
             source,
         })?;
+        *broker.coordinator.lock().expect("nothing panics under this lock") = Some(thread);
         Ok(broker)
     }
 
-    /// Syncs and closes the log; appends fail afterwards.
+    /// Stops the coordinator, then syncs and closes the log; appends fail afterwards. Called when no connection is left.
     ///
     /// # Errors
     /// Io; the next start then recovers as after a crash.
     pub fn close(&self) -> Result<(), Error> {
+        self.groups.stop();
+        let coordinator = self.coordinator.lock().expect("nothing panics under this lock").take();
+        if coordinator.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the coordinator's thread panicked while it stopped");
+        }
         self.store.close()
     }
 

@@ -1,4 +1,9 @@
 //! The built binary from outside: raw bytes on its socket, its command line, its signals, its exit codes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "helpers of tests: they may panic and need the real time"
+)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

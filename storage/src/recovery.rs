@@ -32,7 +32,7 @@ use scan::Scan;
 /// What opening found, for one log line and the tests.
 #[derive(Debug, Clone, Default)]
 pub struct Recovered {
-    /// The last process closed the store properly.
+    /// The directory is new, or the last process closed the store properly.
     pub clean: bool,
     /// Frames replayed after the checkpoint.
     pub frames: u64,
@@ -63,7 +63,8 @@ pub(crate) fn recover(
     let (catalog, base) = load_snapshot(&*disk, &dir, &extents, &files, checkpoint.as_ref());
 
     let clean = checkpoint.is_some_and(|slot| slot.clean) && !was_running && base.is_some();
-    let mut recovered = Recovered { clean, ..Recovered::default() };
+    let new = files.is_empty() && checkpoint.is_none();
+    let mut recovered = Recovered { clean: clean || new, ..Recovered::default() };
     let durable = checkpoint.map_or(Position(0), |slot| slot.durable);
     let start = base.unwrap_or_else(|| files.first_frame());
     let end = replay(&files, &catalog, &extents, start, base.is_some(), durable, &mut recovered)?;

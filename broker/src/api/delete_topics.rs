@@ -1,12 +1,11 @@
 //! DeleteTopics (20), versions 1 to 6: topics and all their records, by name, from version 6 also by id.
 //!
 //! Each topic has its own outcome; the answer waits until the deletions are durable. Fetches that wait on a partition of
-//! such a topic are woken and told. A name or id given twice, both at once or neither is INVALID_REQUEST for that topic
-//! (`ControllerApis.deleteTopics`). With `delete.topic.enable=false` everything is TOPIC_DELETION_DISABLED (before version
-//! 3: INVALID_REQUEST).
+//! such a topic are woken and told, groups forget the offsets they committed for it. A name or id given twice, both at once
+//! or neither is INVALID_REQUEST for that topic (`ControllerApis.deleteTopics`). With `delete.topic.enable=false` everything
+//! is TOPIC_DELETION_DISABLED (before version 3: INVALID_REQUEST).
 //!
-//! Deliberate gaps: internal topics cannot be deleted (Kafka allows it and loses the groups); `timeout_ms` is not looked
-//! at; committed offsets of the topic stay until they expire.
+//! Deliberate gaps: internal topics cannot be deleted (Kafka allows it and loses the groups); `timeout_ms` is not looked at.
 
 use std::collections::HashSet;
 use std::sync::Arc;

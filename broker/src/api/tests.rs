@@ -5,6 +5,7 @@ mod configs;
 mod connect;
 mod consume;
 mod every_version;
+mod hostile;
 mod produce;
 
 use std::future::Future;
@@ -178,12 +179,23 @@ fn a_broker_that_is_opened_again_has_its_topics_and_records() {
     let connection = ConnectionInfo::new(client.connection.peer, "broker.example", 9092);
     let Client { broker, _dir, .. } = client;
     drop(broker);
-    client = Client { broker: Broker::open(config).unwrap(), connection, client_id: "tester", _dir };
+    client = Client { broker: reopened(&config), connection, client_id: "tester", _dir };
     assert_eq!(client.broker.cluster_id, cluster_id);
     let topic = client.broker.store.topic("t.x").unwrap();
     assert_eq!((topic.id(), topic.configs().get("retention.ms").map(String::as_str)), (id, Some("77")));
     assert_eq!(topic.partition(1).unwrap().high_watermark(), 2);
     assert_eq!(client.broker.topics.collision("t_x").as_deref(), Some("t.x"));
+}
+
+/// Opens the directory of a broker that was just dropped: its coordinator's thread lets go of it a moment later.
+fn reopened(config: &Config) -> Arc<Broker> {
+    for _ in 0..1000 {
+        match Broker::open(config.clone()) {
+            Err(storage::OpenError::InUse { .. }) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the directory stays in use");
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn kafkas_stock_single_node_file_gives_one_listener() {
     let file = "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.bootstrap.servers=localhost:9093\n\
         listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ninter.broker.listener.name=PLAINTEXT\n\
         advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093\ncontroller.listener.names=CONTROLLER\n\
-        listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL\nlog.dirs=/tmp/x\n";
+        listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL\nlog.dirs=/data\n";
     assert_eq!(listeners(file), [(":9092".to_owned(), Some("localhost:9092".to_owned()))]);
     assert_eq!(load(file, &[]).unwrap().0.node_id, 1);
 }

@@ -34,6 +34,7 @@ const ROUND: usize = 256;
 enum Message {
     Request { request: Request, answer: oneshot::Sender<Response> },
     TopicDeleted { topic: String },
+    Stop,
 }
 
 /// The handlers' way to the coordinator.
@@ -47,14 +48,30 @@ impl Groups {
     pub(crate) async fn ask(&self, request: Request) -> Response {
         let (answer, answered) = oneshot::channel();
         let message = Message::Request { request, answer };
-        self.mailbox.send(message).await.ok().expect("the coordinator runs as long as somebody can ask it");
-        answered.await.expect("the coordinator answers every request once")
+        self.send(message).await;
+        answered
+            .await
+            .expect("the coordinator answers every request once, and stops after the last connection")
     }
 
     /// Has the offsets removed that groups committed for a topic that is gone.
     pub(crate) async fn topic_deleted(&self, topic: String) {
         let message = Message::TopicDeleted { topic };
-        self.mailbox.send(message).await.ok().expect("the coordinator runs as long as somebody can tell it");
+        self.send(message).await;
+    }
+}
+
+impl Groups {
+    async fn send(&self, message: Message) {
+        let sent = self.mailbox.send(message).await;
+        assert!(sent.is_ok(), "the coordinator stops after the last connection");
+    }
+
+    /// Ends the coordinator's thread. Called once, outside of any runtime, when no connection is left.
+    pub(crate) fn stop(&self) {
+        if self.mailbox.blocking_send(Message::Stop).is_err() {
+            tracing::debug!("the coordinator has ended already");
+        }
     }
 }
 
@@ -112,7 +129,7 @@ impl Runtime {
         (runtime, Groups { mailbox: sender })
     }
 
-    /// Runs until the last [`Groups`] is dropped.
+    /// Runs until it is stopped or the last [`Groups`] is dropped.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -129,13 +146,15 @@ impl Runtime {
         while self.wait().await {
             for _ in 0..ROUND {
                 let Ok(message) = self.mailbox.try_recv() else { break };
-                self.take_in(message);
+                if !self.take_in(message) {
+                    return;
+                }
             }
             self.carry_out_effects();
         }
     }
 
-    /// Waits for the next thing to happen and takes it in; false when nobody can ask any more.
+    /// Waits for the next thing to happen and takes it in; false when it is time to stop.
     async fn wait(&mut self) -> bool {
         let timeout = self.coordinator.next_timeout();
         let timer = async {
@@ -153,7 +172,7 @@ impl Runtime {
         };
         tokio::select! {
             message = self.mailbox.recv() => match message {
-                Some(message) => self.take_in(message),
+                Some(message) => return self.take_in(message),
                 None => return false,
             },
             () = timer => self.coordinator.handle_timeout(now()),
@@ -162,7 +181,8 @@ impl Runtime {
         true
     }
 
-    fn take_in(&mut self, message: Message) {
+    /// False for `Stop`.
+    fn take_in(&mut self, message: Message) -> bool {
         let event = match message {
             Message::Request { request, answer } => {
                 self.next_waiter += 1;
@@ -171,8 +191,10 @@ impl Runtime {
                 Event::Request { waiter, request }
             }
             Message::TopicDeleted { topic } => Event::TopicDeleted { topic },
+            Message::Stop => return false,
         };
         self.handle(event);
+        true
     }
 
     fn handle(&mut self, event: Event) {

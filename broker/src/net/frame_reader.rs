@@ -58,11 +58,14 @@ impl FrameReader {
             Ok(Some(len)) => (PREFIX + len).saturating_sub(have),
             Ok(None) | Err(_) => 0,
         };
-        let room = if missing > self.read_size {
-            // Inside one large frame: exactly to its end, so that the next one starts in a fresh place and is never moved.
-            missing.min(have.max(LARGEST_BLIND_READ).max((PREFIX + self.shown).saturating_sub(have)))
-        } else {
+        let spare = self.buffer.capacity() - have;
+        let room = if missing <= self.read_size {
             self.read_size
+        } else if spare >= SMALLEST_READ {
+            // Inside one large frame: never beyond its end, so that the next one starts in a fresh place and is never moved.
+            missing.min(spare)
+        } else {
+            missing.min(have.max(LARGEST_BLIND_READ).max((PREFIX + self.shown).saturating_sub(have)))
         };
         if have == 0 && self.allocated > 4 * LARGEST_BLIND_READ.max(PREFIX + self.shown) {
             // One huge frame must not hold its memory under a busy stream of small ones.

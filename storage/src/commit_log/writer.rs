@@ -18,7 +18,7 @@ use crate::position::Position;
 /// Payloads up to this size are copied beside their header: cheaper than a slice of their own in `pwritev`.
 const COPY_UP_TO: usize = 2048;
 /// From this size on, combining two CRCs is cheaper than running over the payload again.
-const COMBINE_FROM: usize = 16 * 1024;
+const COMBINE_FROM: usize = 128 * 1024;
 const PADDING: [u8; 8] = [0; 8];
 
 /// A frame before it has a place.

@@ -101,6 +101,10 @@ impl LogFiles {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     pub(super) fn first_frame(&self) -> Position {
         self.files.values().next().map_or(Position(0), |file| file.base()).plus(FILE_HEADER_LEN)
     }

@@ -33,6 +33,11 @@ fn request(topic: &str, partitions: Vec<FetchPartition>) -> FetchRequest {
         .with_topics(vec![FetchTopic::default().with_topic(topic_name(topic)).with_partitions(partitions)])
 }
 
+/// A fetch of the first `count` partitions that waits for long.
+pub(super) fn waiting_request(topic: &str, count: i32) -> FetchRequest {
+    request(topic, (0..count).map(|index| partition(index, 0)).collect()).with_max_wait_ms(60_000)
+}
+
 fn fetch(client: &Client, version: i16, request: &FetchRequest) -> Vec<PartitionData> {
     let response: FetchResponse = client.call(ApiKey::Fetch, version, request);
     assert_eq!((response.error_code, response.session_id), (0, 0));

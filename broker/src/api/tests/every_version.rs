@@ -81,8 +81,9 @@ fn lookups_are_answered_in_every_version() {
         OffsetForLeaderEpochRequest::default().with_topics(vec![topic])
     });
     assert!(ends.iter().all(|response| response.topics[0].partitions[0].end_offset == 2));
-    let ids: Vec<InitProducerIdResponse> =
-        answered(&client, ApiKey::InitProducerId, |_| InitProducerIdRequest::default());
+    let ids: Vec<InitProducerIdResponse> = answered(&client, ApiKey::InitProducerId, |_| {
+        InitProducerIdRequest::default().with_transactional_id(None)
+    });
     assert!(ids.iter().all(|response| response.error_code == 0));
 }
 

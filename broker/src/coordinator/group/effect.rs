@@ -16,7 +16,7 @@ pub struct Ticket(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Append these records to a partition of `__consumer_offsets`, all or none, after earlier appends to it; make them
-    /// durable and report with `Event::AppendOutcome`. Neighbouring appends may share a batch, as one outcome.
+    /// durable and report with `Event::AppendOutcome`. Several appends may share a batch and a sync; each has its outcome.
     Append {
         /// Partition of `__consumer_offsets`.
         partition: i32,
