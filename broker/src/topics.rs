@@ -206,6 +206,20 @@ pub(crate) fn find_or_create(
     }
 }
 
+/// Partitions that one request may make, over all its topics (Kafka `QuorumController.MAX_RECORDS_PER_USER_OP`).
+const MAX_PARTITIONS_PER_REQUEST: i64 = 10_000;
+
+/// Whether a request that makes `added` partitions in all may be carried out.
+///
+/// # Errors
+/// POLICY_VIOLATION with Kafka's sentence, for the whole request.
+pub(crate) fn check_added_partitions(added: i64) -> Result<(), (ErrorCode, String)> {
+    if added <= MAX_PARTITIONS_PER_REQUEST {
+        return Ok(());
+    }
+    Err((ErrorCode::PolicyViolation, "Excessively large number of partitions per request.".to_owned()))
+}
+
 /// Creates `__consumer_offsets` with the configs that Kafka gives it (`GroupCoordinatorService.groupMetadataTopicConfigs`).
 ///
 /// # Errors

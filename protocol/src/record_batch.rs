@@ -248,10 +248,19 @@ pub fn stamped_prefix(batch: &RecordBatchView<'_>, base_offset: i64, leader_epoc
 /// # Errors
 /// As `RecordBatchView::parse`.
 pub fn set_log_append_time(batch: &mut [u8], now_ms: i64) -> Result<(), BatchError> {
+    RecordBatchView::parse(batch)?;
+    batch[ATTRIBUTES_AT + 1] |= 0x08;
+    set_max_timestamp(batch, now_ms)
+}
+
+/// Corrects the max timestamp of a batch whose records say otherwise, with a new CRC. The bytes must parse as a batch.
+///
+/// # Errors
+/// As `RecordBatchView::parse`.
+pub fn set_max_timestamp(batch: &mut [u8], max_timestamp_ms: i64) -> Result<(), BatchError> {
     let total = RecordBatchView::parse(batch)?.as_bytes().len();
     let batch = &mut batch[..total];
-    batch[ATTRIBUTES_AT + 1] |= 0x08;
-    batch[MAX_TIMESTAMP_AT..PRODUCER_ID_AT].copy_from_slice(&now_ms.to_be_bytes());
+    batch[MAX_TIMESTAMP_AT..PRODUCER_ID_AT].copy_from_slice(&max_timestamp_ms.to_be_bytes());
     let crc = crc32c::crc32c(&batch[CRC_START..]);
     batch[CRC_AT..CRC_START].copy_from_slice(&crc.to_be_bytes());
     Ok(())

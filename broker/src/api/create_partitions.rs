@@ -36,11 +36,13 @@ impl Api for CreatePartitions {
         for topic in &request.topics {
             *times.entry(topic.name.clone()).or_default() += 1;
         }
+        let allowed =
+            topics::check_added_partitions(request.topics.iter().map(|topic| added(broker, topic)).sum());
         let mut durable = None;
         let mut results: Vec<CreatePartitionsTopicResult> = Vec::with_capacity(times.len());
         for topic in request.topics {
             let outcome = match times.remove(&topic.name) {
-                Some(1) => grow(broker, &topic, request.validate_only),
+                Some(1) => allowed.clone().and_then(|()| grow(broker, &topic, request.validate_only)),
                 Some(_) => Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
                 None => continue,
             };
@@ -64,6 +66,11 @@ impl Api for CreatePartitions {
             Response::encode(&CreatePartitionsResponse::default().with_results(results), version)
         })
     }
+}
+
+fn added(broker: &Broker, asked: &CreatePartitionsTopic) -> i64 {
+    let current = broker.store.topic(&asked.name).map_or(0, |topic| i64::from(topic.partition_count()));
+    (i64::from(asked.count) - current).max(0)
 }
 
 fn grow(

@@ -43,11 +43,12 @@ impl Api for CreateTopics {
         for topic in &request.topics {
             *times.entry(topic.name.clone()).or_default() += 1;
         }
+        let allowed = topics::check_added_partitions(request.topics.iter().map(asked_for).sum());
         let mut durable: Option<Position> = None;
         let mut results: Vec<CreatableTopicResult> = Vec::with_capacity(times.len());
         for topic in request.topics {
             let outcome = match times.get(&topic.name) {
-                Some(1) => create(broker, &topic, request.validate_only),
+                Some(1) => allowed.clone().and_then(|()| create(broker, &topic, request.validate_only)),
                 // Named more than once: one error for all of them, at the first.
                 Some(_) => Err((ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
                 None => continue,
@@ -125,6 +126,12 @@ fn configs(asked: &CreatableTopic) -> Result<Configs, Failure> {
         .map(|config| (config.name.to_string(), config.value.as_deref().unwrap_or_default().to_owned()))
         .collect();
     topic_config::validate(&given).map_err(|why| (ErrorCode::InvalidConfig, why))
+}
+
+/// How many partitions the request names for the topic; 1 stands for the default.
+fn asked_for(topic: &CreatableTopic) -> i64 {
+    let assigned = i64::try_from(topic.assignments.len()).unwrap_or(i64::MAX);
+    assigned.max(i64::from(topic.num_partitions)).max(1)
 }
 
 /// How many partitions the topic gets.

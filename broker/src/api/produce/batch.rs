@@ -3,11 +3,12 @@
 //!
 //! Uncompressed records are walked to their last byte. Compressed ones are looked into only where a record can break a
 //! rule that the header does not show: keys of a compacted topic, a limit on old timestamps. Otherwise the header's word
-//! on count and greatest timestamp is taken.
+//! on count and greatest timestamp is taken. A header that names another greatest timestamp than the records have is put
+//! right, so that searches by time find what is there.
 
 use bytes::Bytes;
 use protocol::ErrorCode;
-use protocol::record_batch::{BatchError, Codec, RecordBatchView, set_log_append_time};
+use protocol::record_batch::{BatchError, Codec, RecordBatchView, set_log_append_time, set_max_timestamp};
 use protocol::record_lookup::{LookupError, records_payload};
 use protocol::record_set::{RecordError, RecordIter};
 use storage::ValidBatch;
@@ -81,14 +82,23 @@ pub(super) fn check(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Checked
     let valid = ValidBatch::new(records.clone())
         .map_err(|error| Rejection::new(ErrorCode::CorruptMessage, error.to_string()))?;
     header(&batch, rules)?;
-    contents(&batch, rules)?;
-    if !rules.config.log_append_time {
-        return Ok(Checked { batch: valid, log_append_time_ms: NO_TIMESTAMP });
+    let newest = contents(&batch, rules)?;
+    if rules.config.log_append_time {
+        let batch = rewritten(&records, |bytes| set_log_append_time(bytes, rules.now_ms));
+        return Ok(Checked { batch, log_append_time_ms: rules.now_ms });
     }
-    let mut stamped = records.to_vec();
-    set_log_append_time(&mut stamped, rules.now_ms).expect("the same bytes parsed above");
-    let batch = ValidBatch::new(Bytes::from(stamped)).expect("stamping computes the checksum");
-    Ok(Checked { batch, log_append_time_ms: rules.now_ms })
+    let batch = if newest == batch.max_timestamp() {
+        valid
+    } else {
+        rewritten(&records, |bytes| set_max_timestamp(bytes, newest))
+    };
+    Ok(Checked { batch, log_append_time_ms: NO_TIMESTAMP })
+}
+
+fn rewritten(records: &Bytes, change: impl FnOnce(&mut [u8]) -> Result<(), BatchError>) -> ValidBatch {
+    let mut bytes = records.to_vec();
+    change(&mut bytes).expect("the same bytes parsed before");
+    ValidBatch::new(Bytes::from(bytes)).expect("every change computes the checksum anew")
 }
 
 /// Exactly one batch of magic 2, with a codec that the version may use.
@@ -170,7 +180,8 @@ fn header(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<(), Rejectio
     Ok(())
 }
 
-fn contents(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<(), Rejection> {
+/// The greatest timestamp of the records, or what the header says of it where they are not looked into.
+fn contents(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<i64, Rejection> {
     if batch.codec() == Some(Codec::None) {
         return each_record(batch, batch.records_bytes(), rules);
     }
@@ -189,7 +200,7 @@ fn contents(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<(), Reject
         Some((from, to)) => {
             Err(Rejection::new(ErrorCode::InvalidTimestamp, timestamp_message(newest, last, from, to)))
         }
-        None => Ok(()),
+        None => Ok(newest),
     }
 }
 
@@ -197,8 +208,9 @@ fn malformed(error: &RecordError) -> Rejection {
     Rejection::invalid(error.to_string())
 }
 
-/// One walk over the records: structure, offset deltas 0, 1, 2, ..., keys, timestamps.
-fn each_record(batch: &RecordBatchView<'_>, payload: &[u8], rules: &Rules<'_>) -> Result<(), Rejection> {
+/// One walk over the records: structure, offset deltas 0, 1, 2, ..., keys, timestamps. Returns the greatest timestamp.
+fn each_record(batch: &RecordBatchView<'_>, payload: &[u8], rules: &Rules<'_>) -> Result<i64, Rejection> {
+    let mut newest = NO_TIMESTAMP;
     let mut errors = Vec::new();
     let mut first = None;
     let records = RecordIter::new(payload, batch.record_count()).map_err(|error| malformed(&error))?;
@@ -208,6 +220,7 @@ fn each_record(batch: &RecordBatchView<'_>, payload: &[u8], rules: &Rules<'_>) -
             return Err(malformed(&RecordError::OffsetDelta { index, found: record.offset_delta }));
         }
         let timestamp = batch.base_timestamp().wrapping_add(record.timestamp_delta);
+        newest = newest.max(timestamp);
         let (error, message) = if rules.config.compacted && record.key.is_none() {
             let place = format_args!("{}-{}", rules.topic, rules.partition);
             let message =
@@ -224,7 +237,7 @@ fn each_record(batch: &RecordBatchView<'_>, payload: &[u8], rules: &Rules<'_>) -
         }
     }
     match first {
-        None => Ok(()),
+        None => Ok(newest),
         Some(error) => Err(record_rejection(error, errors)),
     }
 }

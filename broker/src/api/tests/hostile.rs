@@ -62,7 +62,7 @@ fn a_topic_of_two_billion_partitions_is_an_error() {
         .with_replication_factor(1);
     let request = CreateTopicsRequest::default().with_topics(vec![topic]);
     let response: CreateTopicsResponse = client.call(ApiKey::CreateTopics, 7, &request);
-    assert_eq!(response.topics[0].error_code, ErrorCode::InvalidPartitions.code());
+    assert_eq!(response.topics[0].error_code, ErrorCode::PolicyViolation.code());
 }
 
 #[test]

@@ -174,6 +174,18 @@ fn compacted_topics_want_a_key_on_every_record() {
 }
 
 #[test]
+fn a_greatest_timestamp_that_the_records_do_not_have_is_put_right() {
+    let honest = builder().build();
+    let newest = RecordBatchView::parse(&honest).unwrap().max_timestamp();
+    for lie in [newest - 1, newest + 1, -1] {
+        let mut lying = honest.to_vec();
+        set_max_timestamp(&mut lying, lie).unwrap();
+        let checked = check_with(&lying, &config(), 9).unwrap();
+        assert_eq!(checked.batch.view().as_bytes(), &honest[..]);
+    }
+}
+
+#[test]
 fn log_append_time_stamps_attribute_timestamp_and_checksum() {
     let stamping = TopicConfig { log_append_time: true, ..config() };
     let checked = check_with(&builder().build(), &stamping, 9).unwrap();
