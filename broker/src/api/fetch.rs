@@ -3,8 +3,8 @@
 //! The request becomes a [`plan::Plan`]; reading it gives slices of the mapped log, which go out uncopied. It is answered
 //! at once when it has enough bytes, any partition has an error or a diverging epoch, or the client does not wait; else it
 //! subscribes to its partitions, looks again, and sleeps until one of them changes or `max_wait_ms` is over. Version 5
-//! brings the log start, 7 a top-level error and sessions, 9 the client's leader epoch, 10 zstd (below it a zstd batch is
-//! UNSUPPORTED_COMPRESSION_TYPE), 12 the diverging epoch, 13 topic ids.
+//! brings the log start, 7 a top-level error and sessions, 9 the client's leader epoch, 10 zstd (below it a topic whose
+//! `compression.type` is zstd is UNSUPPORTED_COMPRESSION_TYPE), 12 the diverging epoch, 13 topic ids.
 //!
 //! Deliberate gaps: no fetch sessions, every answer has session id 0 and all partitions (KIP-227 allows that), so a
 //! session id from elsewhere is FETCH_SESSION_ID_NOT_FOUND; aborted transactions are an empty list while there are no

@@ -5,13 +5,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use protocol::fetch_response::{EpochEndOffset, FetchResponse, FetchedPartition, FetchedTopic};
 use protocol::messages::FetchRequest;
 use protocol::messages::fetch_request::FetchPartition;
-use protocol::record_batch::{Codec, RecordBatchView};
+use protocol::record_batch::RecordBatchView;
 use protocol::{ErrorCode, StrBytes};
-use storage::{Batches, Offset, PartitionLog, ReadRequest, Store};
+use storage::{Batches, Offset, PartitionLog, ReadRequest, Store, Topic};
 use uuid::Uuid;
 
 use super::limits::Budget;
@@ -61,6 +60,9 @@ impl Plan {
         let topics = request.topics.into_iter().map(|topic| {
             let found = topics::resolve(store, by_id, &topic.topic, topic.topic_id);
             let log = |index| match &found {
+                Ok(topic) if version < FIRST_VERSION_WITH_ZSTD && promises_zstd(topic) => {
+                    Err(ErrorCode::UnsupportedCompressionType)
+                }
                 Ok(topic) => topic.partition(index).ok_or(ErrorCode::UnknownTopicOrPartition),
                 Err(error) => Err(*error),
             };
@@ -169,21 +171,16 @@ impl Plan {
             let request =
                 ReadRequest { from, limit, max_bytes: share.max_bytes, at_least_one: share.at_least_one };
             let batches = store.read(log, &request).map_err(|error| error_map::read_error(&error))?;
-            self.check_codecs(&batches)?;
             budget.took(share, batches.bytes, is_cut(&batches, limit));
             fetched.records = batches.batches;
         }
         Ok(fetched)
     }
+}
 
-    fn check_codecs(&self, batches: &Batches) -> Result<(), ErrorCode> {
-        let is_zstd =
-            |batch: &Bytes| RecordBatchView::parse(batch).is_ok_and(|view| view.codec() == Some(Codec::Zstd));
-        if self.version < FIRST_VERSION_WITH_ZSTD && batches.batches.iter().any(is_zstd) {
-            return Err(ErrorCode::UnsupportedCompressionType);
-        }
-        Ok(())
-    }
+/// Kafka looks at the topic's config and not at the batches: a producer's own zstd goes out in every version.
+fn promises_zstd(topic: &Topic) -> bool {
+    topic.configs().get("compression.type").is_some_and(|codec| codec == "zstd")
 }
 
 /// Whether records below `limit` were left out.

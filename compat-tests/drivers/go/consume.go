@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+type consumeRequest struct {
+	place
+	Offset    int64
+	Count     int
+	TimeoutMs int64 `json:"timeout_ms"`
+}
+
+func (d *driver) consume(line []byte) (any, error) {
+	var request consumeRequest
+	if err := json.Unmarshal(line, &request); err != nil {
+		return nil, err
+	}
+	client, err := d.assigned(request.place, kgo.NewOffset().At(request.Offset))
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	limit, cancel := context.WithTimeout(context.Background(), time.Duration(request.TimeoutMs)*time.Millisecond)
+	defer cancel()
+	records := []map[string]any{}
+	for len(records) < request.Count && limit.Err() == nil {
+		some, err := poll(limit, client)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, some...)
+	}
+	return records[:min(request.Count, len(records))], nil
+}
+
+func (d *driver) assigned(at place, offset kgo.Offset, options ...kgo.Opt) (*kgo.Client, error) {
+	start := map[string]map[int32]kgo.Offset{at.Topic: {at.Partition: offset}}
+	return d.client(append(options, kgo.ConsumePartitions(start), kgo.ConsumeResetOffset(kgo.NoResetOffset()))...)
+}
+
+func poll(limit context.Context, client *kgo.Client) ([]map[string]any, error) {
+	fetches := client.PollFetches(limit)
+	for _, failed := range fetches.Errors() {
+		if !errors.Is(failed.Err, context.DeadlineExceeded) {
+			return nil, fmt.Errorf("%s-%d: %w", failed.Topic, failed.Partition, failed.Err)
+		}
+	}
+	var records []map[string]any
+	for _, one := range fetches.Records() {
+		headers := [][2]any{}
+		for _, header := range one.Headers {
+			headers = append(headers, [2]any{header.Key, text(header.Value)})
+		}
+		records = append(records, map[string]any{
+			"partition": one.Partition,
+			"offset":    one.Offset,
+			"timestamp": one.Timestamp.UnixMilli(),
+			"key":       text(one.Key),
+			"value":     text(one.Value),
+			"headers":   headers,
+		})
+	}
+	return records, nil
+}
+
+// text is base64, or null for what is null and not only empty.
+func text(bytes []byte) any {
+	if bytes == nil {
+		return nil
+	}
+	return base64.StdEncoding.EncodeToString(bytes)
+}
+
+func (d *driver) offsetForTime(line []byte) (any, error) {
+	var request struct {
+		place
+		Timestamp int64
+	}
+	if err := json.Unmarshal(line, &request); err != nil {
+		return nil, err
+	}
+	admin, limit, cancel, err := d.admin()
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	found, err := admin.ListOffsetsAfterMilli(limit, request.Timestamp, request.Topic)
+	if err != nil {
+		return nil, err
+	}
+	offset, known := found.Lookup(request.Topic, request.Partition)
+	if !known || offset.Err != nil {
+		return nil, fmt.Errorf("no answer for the partition: %w", offset.Err)
+	}
+	// Without a match kadm answers with the end and no timestamp.
+	if offset.Timestamp < 0 {
+		return nil, nil
+	}
+	return offset.Offset, nil
+}
+
+func (d *driver) watermarks(line []byte) (any, error) {
+	var at place
+	if err := json.Unmarshal(line, &at); err != nil {
+		return nil, err
+	}
+	admin, limit, cancel, err := d.admin()
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	marks := []int64{}
+	for _, list := range []func(context.Context, ...string) (kadm.ListedOffsets, error){
+		admin.ListStartOffsets, admin.ListEndOffsets,
+	} {
+		found, err := list(limit, at.Topic)
+		if err != nil {
+			return nil, err
+		}
+		offset, known := found.Lookup(at.Topic, at.Partition)
+		if !known || offset.Err != nil {
+			return nil, fmt.Errorf("no answer for the partition: %w", offset.Err)
+		}
+		marks = append(marks, offset.Offset)
+	}
+	return marks, nil
+}
+
+func (d *driver) longPoll(line []byte) (any, error) {
+	var request struct {
+		place
+		Rounds    int
+		MaxWaitMs int64 `json:"max_wait_ms"`
+	}
+	if err := json.Unmarshal(line, &request); err != nil {
+		return nil, err
+	}
+	wait := time.Duration(request.MaxWaitMs) * time.Millisecond
+	consumer, err := d.assigned(request.place, kgo.NewOffset().AtEnd(), kgo.FetchMaxWait(wait), kgo.FetchMinBytes(1))
+	if err != nil {
+		return nil, err
+	}
+	defer consumer.Close()
+	receipts := make(chan time.Time, 1)
+	limit, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		for limit.Err() == nil {
+			if consumer.PollFetches(limit).NumRecords() > 0 {
+				receipts <- time.Now()
+			}
+		}
+	}()
+	producer, err := d.client(kgo.ProducerLinger(0), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		return nil, err
+	}
+	defer producer.Close()
+	// The end is looked up in the background.
+	time.Sleep(1500 * time.Millisecond)
+	latencies := []float64{}
+	for range request.Rounds {
+		time.Sleep(150 * time.Millisecond)
+		ping := &kgo.Record{Topic: request.Topic, Partition: request.Partition, Value: []byte("ping")}
+		if err := producer.ProduceSync(context.Background(), ping).FirstErr(); err != nil {
+			return nil, err
+		}
+		acknowledged := time.Now()
+		select {
+		case received := <-receipts:
+			latencies = append(latencies, max(0, received.Sub(acknowledged).Seconds()*1000))
+		case <-time.After(callLimit):
+			return nil, errors.New("a record was acknowledged and not received")
+		}
+	}
+	return latencies, nil
+}
+
+// member is the one group member of this process.
+type member struct {
+	client *kgo.Client
+	topic  string
+	lock   sync.Mutex
+	held   map[int32]bool
+}
+
+func (d *driver) groupJoin(line []byte) (any, error) {
+	var request struct {
+		Group            string
+		Topic            string
+		SessionTimeoutMs int64 `json:"session_timeout_ms"`
+	}
+	if err := json.Unmarshal(line, &request); err != nil {
+		return nil, err
+	}
+	joined := &member{topic: request.Topic, held: map[int32]bool{}}
+	lost := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) { joined.set(partitions, false) }
+	client, err := d.client(
+		kgo.ConsumerGroup(request.Group),
+		kgo.ConsumeTopics(request.Topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.SessionTimeout(time.Duration(request.SessionTimeoutMs)*time.Millisecond),
+		kgo.HeartbeatInterval(500*time.Millisecond),
+		kgo.DisableAutoCommit(),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
+			joined.set(partitions, true)
+		}),
+		kgo.OnPartitionsRevoked(lost),
+		kgo.OnPartitionsLost(lost),
+	)
+	if err != nil {
+		return nil, err
+	}
+	joined.client = client
+	d.member = joined
+	return map[string]any{}, nil
+}
+
+func (m *member) set(partitions map[string][]int32, held bool) {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	for _, partition := range partitions[m.topic] {
+		if held {
+			m.held[partition] = true
+		} else {
+			delete(m.held, partition)
+		}
+	}
+}
+
+func (d *driver) groupPoll(line []byte) (any, error) {
+	var request struct {
+		TimeoutMs int64 `json:"timeout_ms"`
+	}
+	if err := json.Unmarshal(line, &request); err != nil {
+		return nil, err
+	}
+	limit, cancel := context.WithTimeout(context.Background(), time.Duration(request.TimeoutMs)*time.Millisecond)
+	defer cancel()
+	records := []map[string]any{}
+	for limit.Err() == nil {
+		some, err := poll(limit, d.member.client)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, some...)
+	}
+	d.member.lock.Lock()
+	defer d.member.lock.Unlock()
+	assignment := []int32{}
+	for partition := range d.member.held {
+		assignment = append(assignment, partition)
+	}
+	sort.Slice(assignment, func(i, j int) bool { return assignment[i] < assignment[j] })
+	return map[string]any{"assignment": assignment, "records": records}, nil
+}
+
+func (d *driver) groupCommit([]byte) (any, error) {
+	return map[string]any{}, d.member.client.CommitUncommittedOffsets(context.Background())
+}
+
+func (d *driver) groupLeave([]byte) (any, error) {
+	d.member.client.Close()
+	d.member = nil
+	return map[string]any{}, nil
+}

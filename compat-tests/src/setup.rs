@@ -1,0 +1,253 @@
+//! Installs what each language needs, through its own package manager, into the cache: once per state of the
+//! lock files and sources. Called when a driver or Kafka itself is first started.
+//!
+//! Invariant: a missing tool or a failing install is an error that names the tool and says what to do. Nothing is
+//! ever skipped because it is missing.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+
+use crate::layout;
+use crate::process::run_to_end;
+
+const INSTALL_LIMIT: Duration = Duration::from_secs(600);
+const COMPLETE: &str = ".complete";
+
+/// What one process finds out once: a language that is missing is not looked for again by every case.
+type Prepared<T> = Result<T, String>;
+
+/// How a driver is made runnable. One value per client in [`crate::client::CLIENTS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Toolchain {
+    /// A binary of this crate, built by cargo with the tests.
+    Rust {
+        /// The binary's name.
+        binary: &'static str,
+    },
+    /// A script in `drivers/python` with its own locked requirements in a virtual environment of its own.
+    Python {
+        /// `<name>_driver.py` and `requirements-<name>.txt`.
+        name: &'static str,
+    },
+    /// `drivers/java` compiled against one version of kafka-clients.
+    Java {
+        /// The version, given to Maven as `kafka.version`.
+        version: &'static str,
+    },
+    /// The module in `drivers/go`.
+    Go,
+    /// The package in `drivers/kafkajs`.
+    JavaScript,
+}
+
+impl Toolchain {
+    /// Makes the driver runnable and returns its command line, to which the broker's address is added.
+    ///
+    /// # Errors
+    /// A tool of the language is missing, or its install or build fails.
+    pub fn prepare(self) -> Result<Vec<OsString>> {
+        static PREPARED: Mutex<BTreeMap<Toolchain, Prepared<Vec<OsString>>>> = Mutex::new(BTreeMap::new());
+        let mut prepared = PREPARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let line =
+            prepared.entry(self).or_insert_with(|| self.install().map_err(|error| format!("{error:#}")));
+        line.clone().map_err(|error| anyhow!(error))
+    }
+
+    fn install(self) -> Result<Vec<OsString>> {
+        match self {
+            Self::Rust { binary } => rust(binary),
+            Self::Python { name } => python(name),
+            Self::Java { version } => java(version),
+            Self::Go => go(),
+            Self::JavaScript => javascript(),
+        }
+    }
+}
+
+/// The class path of Apache Kafka's broker and tools.
+///
+/// # Errors
+/// Maven or Java is missing, or the download fails.
+pub fn kafka_class_path() -> Result<OsString> {
+    static CLASS_PATH: OnceLock<Prepared<OsString>> = OnceLock::new();
+    let prepared = CLASS_PATH.get_or_init(|| install_kafka().map_err(|error| format!("{error:#}")));
+    prepared.clone().map_err(|error| anyhow!(error))
+}
+
+fn install_kafka() -> Result<OsString> {
+    require_java()?;
+    let source = layout::driver_dir("kafka");
+    let folder = install("kafka", &source, "", |folder| copy_dependencies(&source, folder, &[]))?;
+    Ok(folder.join("libs").join("*").into_os_string())
+}
+
+fn rust(binary: &str) -> Result<Vec<OsString>> {
+    let program = layout::profile_dir()?.join(binary);
+    ensure!(
+        program.exists(),
+        "{} is missing: run the tests with `cargo test -p compat-tests`",
+        program.display()
+    );
+    Ok(vec![program.into_os_string()])
+}
+
+fn python(name: &str) -> Result<Vec<OsString>> {
+    require("python3", "--version", "the Python clients need Python 3.9 or newer with its venv module")?;
+    let source = layout::driver_dir("python");
+    let requirements = source.join(format!("requirements-{name}.txt"));
+    let folder = install(&format!("python-{name}"), &requirements, "", |folder| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder))
+            .context("python3 cannot make a virtual environment; on Debian install python3-venv")?;
+        run(Command::new(folder.join("bin/python"))
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--require-hashes",
+                "--only-binary=:all:",
+                "--requirement",
+            ])
+            .arg(&requirements))
+    })?;
+    Ok(vec![
+        folder.join("bin/python").into_os_string(),
+        "-B".into(),
+        source.join(format!("{}_driver.py", name.replace('-', "_"))).into_os_string(),
+    ])
+}
+
+fn java(version: &str) -> Result<Vec<OsString>> {
+    require_java()?;
+    require("javac", "--version", "the Java driver is compiled with a JDK 17 or newer")?;
+    let source = layout::driver_dir("java");
+    let folder = install(&format!("java-{version}"), &source, version, |folder| {
+        copy_dependencies(&source, folder, &[format!("-Dkafka.version={version}")])?;
+        run(Command::new("javac")
+            .args(["-nowarn", "--release", "17", "-cp"])
+            .arg(folder.join("libs").join("*"))
+            .arg("-d")
+            .arg(folder.join("classes"))
+            .args(
+                files_below(&source)?
+                    .into_iter()
+                    .filter(|file| file.extension().is_some_and(|e| e == "java")),
+            ))
+    })?;
+    let mut class_path = folder.join("classes").into_os_string();
+    class_path.push(":");
+    class_path.push(folder.join("libs").join("*"));
+    let flags = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx512m", "-cp"];
+    let mut command: Vec<OsString> = flags.iter().map(OsString::from).collect();
+    command.extend([class_path, "Driver".into()]);
+    Ok(command)
+}
+
+fn go() -> Result<Vec<OsString>> {
+    require("go", "version", "the franz-go client needs Go 1.26 or newer")?;
+    let source = layout::driver_dir("go");
+    let folder = install("go", &source, "", |folder| {
+        run(Command::new("go")
+            .current_dir(&source)
+            .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o"])
+            .arg(folder.join("driver")))
+    })?;
+    Ok(vec![folder.join("driver").into_os_string()])
+}
+
+fn javascript() -> Result<Vec<OsString>> {
+    require("node", "--version", "the kafkajs client needs Node.js 18 or newer")?;
+    require("npm", "--version", "the kafkajs client is installed with npm")?;
+    let source = layout::driver_dir("kafkajs");
+    let folder = install("kafkajs", &source, "", |folder| {
+        for file in files_below(&source)? {
+            let name = file.file_name().context("a driver file has no name")?;
+            fs::copy(&file, folder.join(name))?;
+        }
+        run(Command::new("npm").current_dir(folder).args(["ci", "--silent", "--no-audit", "--no-fund"]))
+    })?;
+    Ok(vec!["node".into(), folder.join("driver.js").into_os_string()])
+}
+
+fn require_java() -> Result<()> {
+    require("java", "--version", "Apache Kafka, its tools and the Java clients need Java 17 or newer")?;
+    require("mvn", "--version", "the Java libraries are fetched with Maven")
+}
+
+/// Fails with a sentence that names the missing tool.
+fn require(tool: &str, flag: &str, why: &str) -> Result<()> {
+    match run_to_end(Command::new(tool).arg(flag), Duration::from_secs(60)) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            bail!("`{tool}` is missing or does not run: {why}. Install it and run again. ({error:#})")
+        }
+    }
+}
+
+fn copy_dependencies(source: &Path, folder: &Path, flags: &[String]) -> Result<()> {
+    let mut output = OsString::from("-DoutputDirectory=");
+    output.push(folder.join("libs"));
+    run(Command::new("mvn")
+        .args(["--batch-mode", "--quiet", "--file"])
+        .arg(source.join("pom.xml"))
+        .args(flags)
+        .arg("dependency:copy-dependencies")
+        .arg(output))
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    run_to_end(command, INSTALL_LIMIT).map(|_| ())
+}
+
+/// The cache folder for this state of `source`, filled by `fill` if it is not complete yet. Test binaries that run
+/// at the same time wait for each other.
+fn install(name: &str, source: &Path, salt: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let cache = layout::cache_dir()?;
+    let lock = File::create(cache.join(format!("{name}.lock")))?;
+    lock.lock().with_context(|| format!("cannot lock the setup of {name}"))?;
+    let folder = cache.join(format!("{name}-{:016x}", fingerprint(source, salt)?));
+    if !folder.join(COMPLETE).exists() {
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        fill(&folder).with_context(|| format!("setting up {name} failed"))?;
+        fs::write(folder.join(COMPLETE), "")?;
+    }
+    Ok(folder)
+}
+
+fn fingerprint(source: &Path, salt: &str) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    salt.hash(&mut hasher);
+    for file in files_below(source)? {
+        file.hash(&mut hasher);
+        fs::read(&file)?.hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
+/// `path` itself when it is a file, else every file in it, sorted; driver folders are flat.
+fn files_below(path: &Path) -> Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry?.path();
+        if file.is_file() {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

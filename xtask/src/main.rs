@@ -1,0 +1,88 @@
+//! Every command of the project, run as `cargo xtask COMMAND`; nothing has to be installed first except Rust and the
+//! languages of the clients under test.
+//!
+//! This file maps commands to steps. `step` runs one and times it; `suite`, `compat`, `checks` and `deny` know what to
+//! run; `tidy` holds the rules of the house that no other tool knows. Invariant: a command fails when any of its steps
+//! fails, and the failure names the step.
+#![forbid(unsafe_code)]
+
+mod checks;
+mod compat;
+mod deny;
+mod step;
+mod suite;
+mod tidy;
+mod toolchains;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Every command of the project")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// All tests: units, storage models and crashes, the broker, and real clients in five languages
+    Test,
+    /// Everything that must be green before a change lands: format, tidy, lints, docs, dependencies, then all tests
+    Ci,
+    /// Only the client tests, against this broker or against Apache Kafka
+    Compat {
+        /// Which broker the clients talk to
+        #[arg(long, value_enum, default_value_t = Broker::Onelog)]
+        broker: Broker,
+        /// Only this client: a file of compat-tests/tests without its ending
+        client: Option<String>,
+    },
+    /// Writes docs/COMPATIBILITY.md from the results of the last client tests
+    CompatTable,
+    /// Writes docs/PROTOCOL_COVERAGE.md from the broker's table of APIs
+    Coverage,
+    /// Checks licences, sources and versions of all dependencies, and known advisories where they can be fetched
+    Deny,
+    /// Checks the house rules: imports, file sizes, names, stray words
+    Tidy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Broker {
+    Onelog,
+    Kafka,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            step::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> Result<()> {
+    match task {
+        Task::Test => suite::all(),
+        Task::Ci => {
+            toolchains::require_all()?;
+            checks::format()?;
+            tidy::check()?;
+            checks::lints()?;
+            checks::docs()?;
+            deny::check()?;
+            suite::all()
+        }
+        Task::Compat { broker, client } => compat::run(*broker, client.as_deref()),
+        Task::CompatTable => compat::write_table(),
+        Task::Coverage => checks::write_coverage(),
+        Task::Deny => deny::check(),
+        Task::Tidy => tidy::check(),
+    }
+}
