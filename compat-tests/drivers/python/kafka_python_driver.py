@@ -143,9 +143,12 @@ class Verbs:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
         )
-        # A leader that joins before it knows the topic assigns nothing, and does not always notice later.
+        # A leader that joins before it knows the topic assigns nothing, and one that learns of it while it joins joins
+        # again by itself, which takes its uncommitted position away. So the topic's metadata comes first.
         self.member.partitions_for_topic(topic)
         self.member.subscribe([topic])
+        update = self.member._cluster.request_update()
+        self.member._net.run(self.member._manager.wait_for, update, CALL_SECONDS * 1000)
         self.positions = {}
         return {}
 
