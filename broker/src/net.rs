@@ -1,6 +1,6 @@
 //! Sockets: listeners, one runtime per core, connections.
 //!
-//! Started and stopped by `server`. Knows of the rest of the broker only [`api::dispatch`](crate::api::dispatch) and what it
+//! Started and stopped by `server`. Knows of the rest of the broker only [`crate::api::dispatch`] and what it
 //! answers with. Invariant: a connection lives and dies on one core; nothing is shared between cores but the broker itself.
 
 mod connection;

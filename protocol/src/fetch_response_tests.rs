@@ -1,3 +1,5 @@
+//! Every version of the encoder against the decoder of the crate, field by field.
+
 use super::*;
 use kafka_protocol::messages::FetchResponse as Theirs;
 use kafka_protocol::protocol::Decodable;

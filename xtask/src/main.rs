@@ -69,7 +69,10 @@ fn main() -> ExitCode {
 
 fn run(task: &Task) -> Result<()> {
     match task {
-        Task::Test => suite::all(),
+        Task::Test => {
+            toolchains::require_all()?;
+            suite::all()
+        }
         Task::Ci => {
             toolchains::require_all()?;
             checks::format()?;

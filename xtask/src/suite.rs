@@ -7,26 +7,26 @@ use std::ffi::OsString;
 
 use anyhow::{Result, ensure};
 
-use crate::{step, toolchains, workspace};
+use crate::{step, workspace};
 
 /// Builds the broker, then runs every test of every crate.
 ///
 /// # Errors
-/// A tool is missing, something does not build, or a test fails.
+/// Something does not build, or a test fails.
 pub(crate) fn all() -> Result<()> {
-    toolchains::require_all()?;
     let binary = build_broker()?;
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]).env("ONELOG_BIN", binary);
     run_counted("test", &mut command)
 }
 
-/// Builds the binary that users run and returns its path.
+/// Builds the binary that users run, with the words of the README so that cargo builds it once for both, and returns its
+/// path.
 ///
 /// # Errors
 /// It does not build.
 pub(crate) fn build_broker() -> Result<OsString> {
-    let arguments = ["build", "--release", "--package", "broker", "--bin", "onelog"];
+    let arguments = ["build", "--release", "--bin", "onelog"];
     step::run("broker", workspace::cargo().args(arguments))?;
     Ok(workspace::target_dir()?.join("release").join("onelog").into_os_string())
 }

@@ -268,7 +268,8 @@ mod tests {
 
     #[test]
     fn producers_may_interleave_in_any_way() {
-        let sent: [&[Outcome]; 2] = [&[Acknowledged(2), Acknowledged(3)], &[Acknowledged(0), Acknowledged(1)]];
+        let sent: [&[Outcome]; 2] =
+            [&[Acknowledged(2), Acknowledged(3)], &[Acknowledged(0), Acknowledged(1)]];
         assert_found(&check(&sent, &[(1, 0), (1, 1), (0, 0), (0, 1)]), &[]);
     }
 

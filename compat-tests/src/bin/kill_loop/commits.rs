@@ -84,7 +84,10 @@ impl Commits {
                 other => bail!("a committed offset of another kind: {other:?}"),
             }
         }
-        Ok(below(floors, &found).into_iter().map(|words| format!("{} {}-{words}", self.group, self.topic)).collect())
+        Ok(below(floors, &found)
+            .into_iter()
+            .map(|words| format!("{} {}-{words}", self.group, self.topic))
+            .collect())
     }
 
     pub(crate) fn finish(&mut self) -> Result<()> {
@@ -99,7 +102,10 @@ fn config(address: &str, group: &str) -> ClientConfig {
     config.set("bootstrap.servers", address).set("group.id", group).set("session.timeout.ms", "10000");
     config.set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
     config.set("heartbeat.interval.ms", "500");
-    config.set("reconnect.backoff.ms", "5").set("reconnect.backoff.max.ms", "50").set("retry.backoff.ms", "20");
+    config
+        .set("reconnect.backoff.ms", "5")
+        .set("reconnect.backoff.max.ms", "50")
+        .set("retry.backoff.ms", "20");
     config
 }
 

@@ -37,7 +37,9 @@ pub(crate) struct Places {
 impl Places {
     /// Topic and partition of each place, in the order of [`History`].
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, i32)> {
-        self.topics.iter().flat_map(|topic| (0..self.partitions).map(move |partition| (topic.as_str(), partition)))
+        self.topics
+            .iter()
+            .flat_map(|topic| (0..self.partitions).map(move |partition| (topic.as_str(), partition)))
     }
 }
 
@@ -98,7 +100,13 @@ pub(crate) struct Load {
 
 impl Load {
     /// Starts `producers` producers that together send about `rate` records per second.
-    pub(crate) fn start(address: &str, places: &Places, producers: usize, rate: u64, seed: u64) -> Result<Self> {
+    pub(crate) fn start(
+        address: &str,
+        places: &Places,
+        producers: usize,
+        rate: u64,
+        seed: u64,
+    ) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(AtomicU64::new(0));
         let mut load = Self { stop, ledgers: Vec::new(), senders: Vec::new(), acknowledged };
@@ -136,9 +144,8 @@ impl Load {
 
     /// Records that were refused or given up, and fatal errors of producers. With time enough there are none.
     pub(crate) fn failures(&self) -> Vec<String> {
-        let failures = |ledger: &Arc<Ledger>| {
-            ledger.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        };
+        let failures =
+            |ledger: &Arc<Ledger>| ledger.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.ledgers.iter().flat_map(failures).collect()
     }
 
@@ -160,7 +167,10 @@ fn client(address: &str, number: usize) -> ClientConfig {
     // Long enough for any restart: a record that is given up would have an unknown outcome.
     config.set("message.timeout.ms", "300000");
     // Back at once, or the shortest rounds would see no load.
-    config.set("reconnect.backoff.ms", "5").set("reconnect.backoff.max.ms", "50").set("retry.backoff.ms", "20");
+    config
+        .set("reconnect.backoff.ms", "5")
+        .set("reconnect.backoff.max.ms", "50")
+        .set("retry.backoff.ms", "20");
     config
 }
 

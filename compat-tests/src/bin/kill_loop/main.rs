@@ -90,7 +90,10 @@ fn run(arguments: &Arguments) -> Result<Report> {
         "kafka" => BrokerKind::Kafka,
         other => anyhow::bail!("--broker is {other}: it must be onelog or kafka"),
     };
-    ensure!(arguments.producers > 0 && arguments.topics > 0 && arguments.partitions > 0, "there must be a load");
+    ensure!(
+        arguments.producers > 0 && arguments.topics > 0 && arguments.partitions > 0,
+        "there must be a load"
+    );
     ensure!(arguments.shortest <= arguments.longest, "--shortest must not be above --longest");
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     say(&format!("{} rounds on {}, --seed {seed}", arguments.rounds, kind.name()));
@@ -129,7 +132,11 @@ impl Run {
             self.round(wait).with_context(|| format!("round {round}"))?;
             if arguments.check_every > 0 && round % arguments.check_every == 0 {
                 let tally = self.check()?;
-                say(&format!("after round {round}: {} acknowledged, {} violations", tally.acknowledged, tally.violations()));
+                say(&format!(
+                    "after round {round}: {} acknowledged, {} violations",
+                    tally.acknowledged,
+                    tally.violations()
+                ));
                 if tally.violations() > 0 {
                     self.report.tally = tally;
                     return Ok(());
@@ -241,7 +248,7 @@ fn spread(times: &[Duration]) -> String {
     let mut sorted = times.to_vec();
     sorted.sort_unstable();
     match (sorted.get(sorted.len() / 2), sorted.last()) {
-        (Some(median), Some(longest)) => format!("median {median:.0?}, max {longest:.0?}"),
+        (Some(median), Some(longest)) => format!("median {median:.1?}, max {longest:.1?}"),
         _ => "never seen".to_owned(),
     }
 }

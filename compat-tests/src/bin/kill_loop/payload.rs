@@ -32,7 +32,8 @@ pub(crate) fn encode(topic: &str, partition: i32, origin: Origin) -> Vec<u8> {
 /// # Errors
 /// It was not written for that place, or it is not what was written.
 pub(crate) fn decode(topic: &str, partition: i32, value: &[u8]) -> Result<Origin, String> {
-    let damaged = || format!("not a value of ours: {:?}", String::from_utf8_lossy(&value[..value.len().min(60)]));
+    let damaged =
+        || format!("not a value of ours: {:?}", String::from_utf8_lossy(&value[..value.len().min(60)]));
     let mut words = value.splitn(5, |byte| *byte == b' ').map(|word| std::str::from_utf8(word).ok());
     let written_topic = words.next().flatten().ok_or_else(damaged)?;
     let written_partition: i32 = number(words.next().flatten()).ok_or_else(damaged)?;

@@ -47,7 +47,10 @@ fn check_partition(address: &str, topic: &str, partition: i32, sent: Vec<&[Outco
     let mut heard = clock::now();
     while next < end {
         let Some(message) = consumer.poll(Duration::from_millis(200)) else {
-            ensure!(heard.elapsed() < STALL_LIMIT, "{name} gives nothing after offset {next}, its end is {end}");
+            ensure!(
+                heard.elapsed() < STALL_LIMIT,
+                "{name} gives nothing after offset {next}, its end is {end}"
+            );
             continue;
         };
         heard = clock::now();

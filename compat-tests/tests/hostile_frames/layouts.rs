@@ -1,0 +1,89 @@
+//! Where in a request of each API its first array begins. A table of its own, so that the broker's tables cannot make both
+//! sides wrong in the same way.
+
+/// The only API that answers versions it does not know.
+pub(crate) const API_VERSIONS: i16 = 18;
+
+/// No version of the API is flexible.
+const NEVER: i16 = i16::MAX;
+
+/// One API.
+pub(crate) struct Layout {
+    pub(crate) key: i16,
+    /// First version with request header v2 and compact lengths (KIP-482).
+    pub(crate) flexible_from: i16,
+    /// Its first array, if it has one.
+    pub(crate) array: Option<Array>,
+}
+
+/// An array in one version of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Array {
+    pub(crate) version: i16,
+    /// The body before its count.
+    pub(crate) before: &'static [u8],
+}
+
+const fn array(key: i16, flexible_from: i16, version: i16, before: &'static [u8]) -> Layout {
+    Layout { key, flexible_from, array: Some(Array { version, before }) }
+}
+
+const fn no_array(key: i16, flexible_from: i16) -> Layout {
+    Layout { key, flexible_from, array: None }
+}
+
+/// Strings are `g` (group), `m` (member) and `t` (topic).
+pub(crate) const LAYOUTS: &[Layout] = &[
+    array(0, 9, 3, b"\xff\xff\0\x01\0\0\x03\xe8"), // Produce: transactional id, acks, timeout
+    array(0, 9, 9, b"\0\0\x01\0\0\x03\xe8"),
+    array(1, 12, 4, b"\xff\xff\xff\xff\0\0\0\0\0\0\0\x01\0\0\x10\0\0"), // Fetch: replica, wait, min, max, isolation
+    array(1, 12, 12, b"\xff\xff\xff\xff\0\0\0\0\0\0\0\x01\0\0\x10\0\0\0\0\0\0\xff\xff\xff\xff"), // ... session, epoch
+    array(2, 6, 1, b"\xff\xff\xff\xff"), // ListOffsets: replica
+    array(2, 6, 6, b"\xff\xff\xff\xff\0"),
+    array(3, 9, 0, b""), // Metadata
+    array(3, 9, 9, b""),
+    array(8, 8, 2, b"\0\x01g\xff\xff\xff\xff\0\0\xff\xff\xff\xff\xff\xff\xff\xff"), // OffsetCommit
+    array(9, 6, 1, b"\0\x01g"),                                                     // OffsetFetch: group
+    array(9, 6, 8, b""),
+    array(10, 3, 4, b"\0"), // FindCoordinator: key type
+    array(11, 6, 0, b"\0\x01g\0\0\x27\x10\0\0\0\x08consumer"), // JoinGroup: group, session, member, protocol type
+    no_array(12, 4),                                           // Heartbeat
+    array(13, 4, 3, b"\0\x01g"),                               // LeaveGroup: group
+    array(14, 4, 0, b"\0\x01g\0\0\0\x01\0\x01m"),              // SyncGroup: group, generation, member
+    array(15, 5, 0, b""),                                      // DescribeGroups
+    array(16, 3, 4, b""),                                      // ListGroups
+    no_array(18, 3),                                           // ApiVersions
+    array(19, 5, 2, b""),                                      // CreateTopics
+    array(19, 5, 5, b""),
+    array(20, 4, 1, b""),            // DeleteTopics
+    array(21, 2, 0, b""),            // DeleteRecords
+    no_array(22, 2),                 // InitProducerId
+    array(23, 4, 2, b""),            // OffsetForLeaderEpoch
+    array(32, 4, 1, b""),            // DescribeConfigs
+    array(33, 2, 0, b""),            // AlterConfigs
+    array(35, 2, 1, b""),            // DescribeLogDirs
+    array(37, 2, 0, b""),            // CreatePartitions
+    array(42, 2, 0, b""),            // DeleteGroups
+    array(44, 1, 0, b""),            // IncrementalAlterConfigs
+    array(47, NEVER, 0, b"\0\x01g"), // OffsetDelete: group
+    no_array(60, 0),                 // DescribeCluster
+    array(75, 0, 0, b""),            // DescribeTopicPartitions
+];
+
+/// Key, version, and the body up to a length inside the first element of the first array.
+pub(crate) const NESTED: &[(i16, i16, &[u8])] = &[
+    (0, 3, b"\xff\xff\0\x01\0\0\x03\xe8\0\0\0\x01\0\x01t"), // Produce: partitions
+    (0, 3, b"\xff\xff\0\x01\0\0\x03\xe8\0\0\0\x01\0\x01t\0\0\0\x01\0\0\0\0"), // its records
+    (1, 4, b"\xff\xff\xff\xff\0\0\0\0\0\0\0\x01\0\0\x10\0\0\0\0\0\x01\0\x01t"), // Fetch: partitions
+    (2, 1, b"\xff\xff\xff\xff\0\0\0\x01\0\x01t"),           // ListOffsets: partitions
+    (8, 2, b"\0\x01g\xff\xff\xff\xff\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x01\0\x01t"), // OffsetCommit: partitions
+    (9, 1, b"\0\x01g\0\0\0\x01\0\x01t"), // OffsetFetch: partitions
+    (11, 0, b"\0\x01g\0\0\x27\x10\0\0\0\x08consumer\0\0\0\x01\0\x05range"), // JoinGroup: metadata of a protocol
+    (14, 0, b"\0\x01g\0\0\0\x01\0\x01m\0\0\0\x01\0\x01m"),                  // SyncGroup: an assignment
+    (19, 2, b"\0\0\0\x01\0\x01t\0\0\0\x01\0\x01"), // CreateTopics: replica assignments
+    (19, 2, b"\0\0\0\x01\0\x01t\0\0\0\x01\0\x01\0\0\0\0"), // its configs
+    (21, 0, b"\0\0\0\x01\0\x01t"),                 // DeleteRecords: partitions
+    (32, 1, b"\0\0\0\x01\x02\0\x01t"),             // DescribeConfigs: names
+    (33, 0, b"\0\0\0\x01\x02\0\x01t"),             // AlterConfigs: configs
+    (37, 0, b"\0\0\0\x01\0\x01t\0\0\0\x02"),       // CreatePartitions: assignments
+];
