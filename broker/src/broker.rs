@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use storage::disk::{Disk, LocalDisk};
 use storage::{Clock, Error, Event, Listener, OpenError, Store, StoreConfig, SystemClock, Topic};
+use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::coordinator::runtime::{Groups, Runtime};
@@ -26,6 +27,8 @@ pub struct Broker {
     pub(crate) groups: Groups,
     coordinator: Mutex<Option<JoinHandle<()>>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Held while records are searched for a timestamp.
+    pub(crate) searches: Arc<Semaphore>,
     /// Held while configs are read, changed and written back.
     pub(crate) config_changes: Mutex<()>,
     /// Kafka's cluster id: the store's own, in the base64 that Kafka writes ids with.
@@ -86,8 +89,19 @@ impl Broker {
             let group_config = config.groups.coordinator_config();
             let (runtime, groups) = Runtime::load(broker.clone(), &store, &waits, &clock, group_config);
             coordinator = Some(runtime);
-            let coordinator = Mutex::default();
-            Self { store, config, waits, topics, groups, coordinator, clock, config_changes, cluster_id }
+            let (coordinator, searches) = (Mutex::default(), Arc::new(Semaphore::new(1)));
+            Self {
+                store,
+                config,
+                waits,
+                topics,
+                groups,
+                coordinator,
+                clock,
+                searches,
+                config_changes,
+                cluster_id,
+            }
         });
         let thread = coordinator.expect("made with the broker").spawn().map_err(|source| Error::Io {
             action: "start the coordinator's thread for",

@@ -82,6 +82,16 @@ pub trait DiskFile: Send + Sync + Debug {
     /// # Errors
     /// `UnexpectedEof` past the end.
     fn read(&self, at: u64, len: usize) -> io::Result<Bytes>;
+    /// As `read`, but the bytes are copied: what is read once, in passing, need not be mapped.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` past the end.
+    fn copy(&self, at: u64, len: usize) -> io::Result<Bytes>;
+    /// Behind the last byte that may not be zero, as far as the file system knows without reading.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn data_end(&self) -> io::Result<u64>;
     /// Returns when all bytes written before the call are on stable storage (`fdatasync`).
     ///
     /// # Errors

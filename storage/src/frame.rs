@@ -13,8 +13,8 @@ pub(crate) const HEADER_LEN: usize = 64;
 pub(crate) const EXTENSION_LEN: usize = 8;
 /// Frames start at multiples of this.
 pub(crate) const ALIGNMENT: u64 = 8;
-/// "OLF" and format version 1.
-const MAGIC: u32 = 0x4f4c_4601;
+/// "OLF" and format version 1: the first bytes of every frame.
+pub(crate) const MAGIC: [u8; 4] = *b"OLF\x01";
 /// Flag: the first frame of its group, an 8-byte extension follows the header.
 const FLAG_FIRST: u8 = 1;
 
@@ -94,7 +94,7 @@ pub(crate) struct FrameHeader {
 impl FrameHeader {
     pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
-        out[0..4].copy_from_slice(&MAGIC.to_be_bytes());
+        out[0..4].copy_from_slice(&MAGIC);
         out[4..8].copy_from_slice(&self.length.to_be_bytes());
         out[8..16].copy_from_slice(&self.position.0.to_be_bytes());
         out[16..20].copy_from_slice(&self.incarnation.to_be_bytes());
@@ -114,7 +114,7 @@ impl FrameHeader {
     }
 
     pub(crate) fn decode(bytes: &[u8; HEADER_LEN]) -> Result<Self, FrameError> {
-        if u32_at(bytes, 0) != MAGIC {
+        if bytes[..4] != MAGIC {
             return Err(FrameError::Magic);
         }
         if crc32c::crc32c(&bytes[..60]) != u32_at(bytes, 60) {

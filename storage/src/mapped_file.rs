@@ -145,6 +145,16 @@ impl MappedFile {
         self.file.read(position.0 - self.base.0, len)
     }
 
+    /// As `read`, without mapping what is read once.
+    pub(crate) fn copy(&self, position: Position, len: usize) -> io::Result<Bytes> {
+        self.file.copy(position.0 - self.base.0, len)
+    }
+
+    /// Behind the last byte that may not be zero. Asked before the file is read: what is read counts as data later.
+    pub(crate) fn data_end(&self) -> io::Result<Position> {
+        Ok(self.base.plus(self.file.data_end()?))
+    }
+
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }

@@ -18,7 +18,7 @@ use protocol::messages::{ApiKey, ListOffsetsRequest, ListOffsetsResponse};
 use protocol::{ErrorCode, layouts};
 use storage::{PartitionLog, Store, TimestampOffset, Topic};
 
-use super::{Api, Reply, RequestContext};
+use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::{error_map, partition};
 
@@ -39,25 +39,47 @@ impl Api for ListOffsets {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: ListOffsetsRequest) -> Reply {
         let version = context.version();
-        let committed = request.isolation_level == READ_COMMITTED;
-        let twice = named_twice(&request);
-        let topics = request.topics.iter().map(|asked| {
-            let topic = broker.store.topic(&asked.name);
-            let partitions = asked.partitions.iter().map(|partition| {
-                let index = partition.partition_index;
-                let found = if twice.contains(&(asked.name.as_str(), index)) {
-                    Err(ErrorCode::InvalidRequest)
-                } else {
-                    look_up(&broker.store, topic.as_deref(), version, committed, partition)
-                };
-                response(version, index, found)
+        if !searches(&request) {
+            return Reply::Now(Response::encode(&answer(&broker.store, version, &request), version));
+        }
+        // A search decodes batches, and a client decides how large they are inside: off this core, and one at a time.
+        let (store, turn) = (Arc::clone(&broker.store), Arc::clone(&broker.searches));
+        Reply::Later(Box::pin(async move {
+            let turn = turn.acquire_owned().await.expect("the semaphore is never closed");
+            let search = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                Response::encode(&answer(&store, version, &request), version)
             });
-            ListOffsetsTopicResponse::default()
-                .with_name(asked.name.clone())
-                .with_partitions(partitions.collect())
-        });
-        context.reply(&ListOffsetsResponse::default().with_topics(topics.collect()))
+            search.await.expect("a search neither panics nor is cancelled")
+        }))
     }
+}
+
+/// Whether records have to be looked at.
+fn searches(request: &ListOffsetsRequest) -> bool {
+    let asked = request.topics.iter().flat_map(|topic| &topic.partitions);
+    asked.into_iter().any(|partition| partition.timestamp >= 0 || partition.timestamp == MAX_TIMESTAMP)
+}
+
+fn answer(store: &Store, version: i16, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+    let committed = request.isolation_level == READ_COMMITTED;
+    let twice = named_twice(request);
+    let topics = request.topics.iter().map(|asked| {
+        let topic = store.topic(&asked.name);
+        let partitions = asked.partitions.iter().map(|partition| {
+            let index = partition.partition_index;
+            let found = if twice.contains(&(asked.name.as_str(), index)) {
+                Err(ErrorCode::InvalidRequest)
+            } else {
+                look_up(store, topic.as_deref(), version, committed, partition)
+            };
+            response(version, index, found)
+        });
+        ListOffsetsTopicResponse::default()
+            .with_name(asked.name.clone())
+            .with_partitions(partitions.collect())
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
 fn named_twice(request: &ListOffsetsRequest) -> HashSet<(&str, i32)> {

@@ -62,14 +62,14 @@ pub(crate) fn create_compacted(topic: &str) -> Result<Vec<u8>> {
     Ok(request(CREATE_TOPICS, 2, false, &body))
 }
 
-/// Produce version 8 of one batch to partition 0, acks=1.
+/// Produce version 8 of one batch to partition 0, acks=all: once it is answered, every other request sees the batch.
 pub(crate) fn produce(topic: &str, batch: &[u8]) -> Result<Vec<u8>> {
     produce_claiming(topic, batch, i32::try_from(batch.len())?)
 }
 
 /// The same with another length before the batch than it has.
 pub(crate) fn produce_claiming(topic: &str, batch: &[u8], length: i32) -> Result<Vec<u8>> {
-    let mut body = Vec::from(*b"\xff\xff\x00\x01\0\0\x27\x10\0\0\0\x01"); // no transaction, acks, 10 s, one topic
+    let mut body = Vec::from(*b"\xff\xff\xff\xff\0\0\x27\x10\0\0\0\x01"); // no transaction, acks, 10 s, one topic
     put_string(&mut body, topic)?;
     body.extend(b"\0\0\0\x01\0\0\0\0");
     body.extend(length.to_be_bytes());
@@ -100,10 +100,12 @@ pub(crate) fn create_error(topic: &str, answer: &[u8]) -> Result<i16> {
     code_at(answer, 4 + 4 + 4 + 2 + topic.len())
 }
 
-/// The error code of the one partition in the answer to [`list_offsets`].
-pub(crate) fn list_offsets_error(topic: &str, answer: &[u8]) -> Result<i16> {
-    // Correlation id, tags, throttle time, topics, name, partitions, index.
-    code_at(answer, 4 + 1 + 4 + 1 + 1 + topic.len() + 1 + 4)
+/// Error code and offset of the one partition in the answer to [`list_offsets`].
+pub(crate) fn list_offsets_answer(topic: &str, answer: &[u8]) -> Result<(i16, i64)> {
+    // Correlation id, tags, throttle time, topics, name, partitions, index; then code, timestamp, offset.
+    let place = 4 + 1 + 4 + 1 + 1 + topic.len() + 1 + 4;
+    let offset = answer.get(place + 2 + 8..).and_then(|rest| rest.first_chunk());
+    Ok((code_at(answer, place)?, i64::from_be_bytes(*offset.context("the answer is too short")?)))
 }
 
 fn code_at(answer: &[u8], place: usize) -> Result<i16> {

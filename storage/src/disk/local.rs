@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, SeekFrom};
 
 use super::mapped::map_read_only;
 use super::{DirLock, Disk, DiskFile};
@@ -116,6 +116,27 @@ impl DiskFile for LocalFile {
             Some(end) if end <= self.map.len() => Ok(self.map.slice(start..end)),
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }
+    }
+
+    fn copy(&self, at: u64, len: usize) -> io::Result<Bytes> {
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes.into())
+    }
+
+    fn data_end(&self) -> io::Result<u64> {
+        let seek = |from| match rustix::fs::seek(&self.file, from) {
+            Ok(found) => Ok(Some(found)),
+            Err(rustix::io::Errno::NXIO) => Ok(None),
+            // A file system that does not know: everything may be data.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => Ok(Some(self.len())),
+            Err(error) => Err(io::Error::from(error)),
+        };
+        let mut end = 0;
+        while let Some(data) = seek(SeekFrom::Data(end))?.filter(|data| *data < self.len()) {
+            end = seek(SeekFrom::Hole(data))?.unwrap_or_else(|| self.len());
+        }
+        Ok(end)
     }
 
     fn readers(&self) -> Weak<()> {

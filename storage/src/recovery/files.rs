@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::checkpoint::Checkpoint;
 use crate::disk::Disk;
 use crate::error::Error;
@@ -13,11 +15,16 @@ use crate::position::Position;
 
 use super::missing;
 
+/// Read at a time when a file is searched for what is left in it.
+const CHUNK: u64 = 1024 * 1024;
+
 /// All files in order, without gaps.
 pub(super) struct LogFiles {
     dir: PathBuf,
     size: u64,
     files: BTreeMap<u64, Arc<MappedFile>>,
+    /// Where each file's data ends, by its base.
+    data_ends: BTreeMap<u64, Position>,
 }
 
 impl LogFiles {
@@ -64,7 +71,12 @@ impl LogFiles {
                 }
             }
         }
-        let files = Self { dir, size, files };
+        let data_ends = files
+            .iter()
+            .map(|(base, file): (&u64, &Arc<MappedFile>)| Ok((*base, file.data_end()?)))
+            .collect::<io::Result<_>>()
+            .map_err(|error| Error::io("look for data in", &dir, error))?;
+        let files = Self { dir, size, files, data_ends };
         files.check_contiguous()?;
         Ok(files)
     }
@@ -137,7 +149,7 @@ impl LogFiles {
             self.files.values().filter(|file| file.base() >= end).cloned().collect();
         for file in behind.iter().rev() {
             let start = file.base().plus(FILE_HEADER_LEN);
-            held += last_nonzero(file, start).map_err(|error| self.io(start, error))?;
+            held += self.last_nonzero(file, start).map_err(|error| self.io(start, error))?;
             let path = MappedFile::path(&self.dir, file.base());
             disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
             self.files.remove(&file.base().0);
@@ -152,11 +164,30 @@ impl LogFiles {
     pub(super) fn zero_behind(&self, end: Position) -> Result<u64, Error> {
         let Some(file) = self.at(end) else { return Ok(0) };
         let io = |error| self.io(end, error);
-        let held = last_nonzero(file, end).map_err(io)?;
+        let held = self.last_nonzero(file, end).map_err(io)?;
         if held > 0 {
             file.zero_from(end).and_then(|()| file.sync()).map_err(io)?;
         }
         Ok(held)
+    }
+
+    /// Where the data of `file` ends; behind it all is zero.
+    pub(super) fn data_end(&self, file: &MappedFile) -> Position {
+        self.data_ends.get(&file.base().0).copied().unwrap_or_else(|| file.end())
+    }
+
+    /// Bytes from `start` to the end of the last byte that is not zero.
+    fn last_nonzero(&self, file: &MappedFile, start: Position) -> io::Result<u64> {
+        let data_end = self.data_end(file);
+        let (mut last, mut at) = (start, start);
+        while at < data_end {
+            let (bytes, next) = chunk(file, at, data_end)?;
+            if let Some(found) = bytes.iter().rposition(|byte| *byte != 0) {
+                last = at.plus(found as u64 + 1);
+            }
+            at = next;
+        }
+        Ok(last.0 - start.0)
     }
 
     /// What was replayed may be in the page cache only (after a kill): makes it durable before it is built upon.
@@ -194,9 +225,9 @@ impl LogFiles {
     }
 }
 
-/// Bytes from `start` to the end of the last 8-byte word that is not zero.
-fn last_nonzero(file: &MappedFile, start: Position) -> io::Result<u64> {
-    let len = usize::try_from(file.end().0 - start.0).map_err(io::Error::other)?;
-    let bytes = file.read(start, len)?;
-    Ok(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1))
+/// Up to 1 MiB from `at` on but nothing behind `end`, and the position behind it.
+pub(super) fn chunk(file: &MappedFile, at: Position, end: Position) -> io::Result<(Bytes, Position)> {
+    let len = (end.0 - at.0).min(CHUNK);
+    let bytes = file.copy(at, usize::try_from(len).map_err(io::Error::other)?)?;
+    Ok((bytes, at.plus(len)))
 }

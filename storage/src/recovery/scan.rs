@@ -3,11 +3,11 @@
 use bytes::Bytes;
 
 use crate::error::Error;
-use crate::frame::{ALIGNMENT, EXTENSION_LEN, FrameHeader, FrameKind, HEADER_LEN};
+use crate::frame::{ALIGNMENT, EXTENSION_LEN, FrameHeader, FrameKind, HEADER_LEN, MAGIC};
 use crate::mapped_file::{FILE_HEADER_LEN, MappedFile};
 use crate::position::Position;
 
-use super::files::LogFiles;
+use super::files::{LogFiles, chunk};
 
 type Frame = (FrameHeader, Bytes);
 
@@ -111,20 +111,23 @@ impl<'a> Scan<'a> {
     /// The highest `durable_upto` of any valid frame from `start` on.
     fn probe(&self, file: &MappedFile, start: Position) -> Result<Position, Error> {
         let mut durable = Position(0);
-        let mut at = start;
         let io = |error| self.files.io(start, error);
-        let len = usize::try_from(file.end().0.saturating_sub(start.0)).unwrap_or(0);
-        let bytes = file.read(start, len).map_err(io)?;
-        while at.plus(HEADER_LEN as u64) <= file.end() {
-            let offset = usize::try_from(at.0 - start.0).expect("files fit the address space");
-            let zero = bytes[offset..offset + 8] == [0; 8];
-            match if zero { Err(String::new()) } else { read_frame(file, at).map_err(io)? } {
-                Ok(frame) => {
+        let data_end = self.files.data_end(file);
+        // `next` is where the next frame may stand, behind the last one found.
+        let (mut at, mut next) = (start, start);
+        while at < data_end {
+            let (bytes, behind) = chunk(file, at, data_end).map_err(io)?;
+            let words = bytes.chunks(8).enumerate().filter(|(_, word)| word.starts_with(&MAGIC));
+            for (index, _) in words {
+                let here = at.plus(index as u64 * ALIGNMENT);
+                if here >= next
+                    && let Ok(frame) = read_frame(file, here).map_err(io)?
+                {
                     durable = durable.max(durable_upto(&frame));
-                    at = at.plus(u64::from(frame.0.length));
+                    next = here.plus(u64::from(frame.0.length));
                 }
-                Err(_) => at = at.plus(ALIGNMENT),
             }
+            at = behind;
         }
         Ok(durable)
     }
@@ -136,7 +139,7 @@ fn read_frame(file: &MappedFile, at: Position) -> std::io::Result<Result<Frame, 
     if room < HEADER_LEN as u64 {
         return Ok(Err("no room for a frame".to_owned()));
     }
-    let bytes = file.read(at, HEADER_LEN)?;
+    let bytes = file.copy(at, HEADER_LEN)?;
     let header = match FrameHeader::decode(bytes[..].try_into().expect("64 bytes were read")) {
         Ok(header) => header,
         Err(error) => return Ok(Err(error.to_string())),
@@ -149,7 +152,7 @@ fn read_frame(file: &MappedFile, at: Position) -> std::io::Result<Result<Frame, 
     }
     let extension = if header.first { EXTENSION_LEN } else { 0 };
     let len = extension + usize::try_from(header.payload_len).expect("32 bits fit");
-    let payload = file.read(at.plus(HEADER_LEN as u64), len)?;
+    let payload = file.copy(at.plus(HEADER_LEN as u64), len)?;
     if crc32c::crc32c(&payload) != header.payload_crc {
         return Ok(Err("payload CRC does not match".to_owned()));
     }

@@ -279,6 +279,15 @@ impl DiskFile for SimulatedFile {
         Ok(())
     }
 
+    fn copy(&self, at: u64, len: usize) -> io::Result<Bytes> {
+        self.read(at, len)
+    }
+
+    fn data_end(&self) -> io::Result<u64> {
+        let image = self.image.lock().unwrap();
+        Ok(image.cached.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1))
+    }
+
     fn readers(&self) -> Weak<()> {
         Arc::downgrade(&self.alive)
     }

@@ -6,11 +6,14 @@
 //! on count and greatest timestamp is taken. A header that names another greatest timestamp than the records have is put
 //! right, so that searches by time find what is there.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 use protocol::ErrorCode;
 use protocol::record_batch::{BatchError, Codec, RecordBatchView, set_log_append_time, set_max_timestamp};
-use protocol::record_lookup::{LookupError, records_payload};
-use protocol::record_set::{RecordError, RecordIter};
+use protocol::record_lookup::LookupError;
+use protocol::record_outline::{RecordOutline, each_outline};
+use protocol::record_set::RecordError;
 use storage::ValidBatch;
 
 use crate::topic_config::TopicConfig;
@@ -182,18 +185,10 @@ fn header(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<(), Rejectio
 
 /// The greatest timestamp of the records, or what the header says of it where they are not looked into.
 fn contents(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<i64, Rejection> {
-    if batch.codec() == Some(Codec::None) {
-        return each_record(batch, batch.records_bytes(), rules);
-    }
     let config = rules.config;
     let old_records_matter = !config.log_append_time && config.timestamp_before_max_ms < i64::MAX;
-    if config.compacted || old_records_matter {
-        let cap = config.max_message_bytes.saturating_mul(DECOMPRESSED_FACTOR);
-        let payload = records_payload(batch, cap).map_err(|error| match error {
-            LookupError::Compression(error) => Rejection::new(ErrorCode::CorruptMessage, error.to_string()),
-            LookupError::Record(error) => malformed(&error),
-        })?;
-        return each_record(batch, &payload, rules);
+    if batch.codec() == Some(Codec::None) || config.compacted || old_records_matter {
+        return each_record(batch, rules);
     }
     let (newest, last) = (batch.max_timestamp(), batch.last_offset_delta());
     match out_of_range(newest, rules) {
@@ -209,37 +204,55 @@ fn malformed(error: &RecordError) -> Rejection {
 }
 
 /// One walk over the records: structure, offset deltas 0, 1, 2, ..., keys, timestamps. Returns the greatest timestamp.
-fn each_record(batch: &RecordBatchView<'_>, payload: &[u8], rules: &Rules<'_>) -> Result<i64, Rejection> {
+fn each_record(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<i64, Rejection> {
     let mut newest = NO_TIMESTAMP;
     let mut errors = Vec::new();
     let mut first = None;
-    let records = RecordIter::new(payload, batch.record_count()).map_err(|error| malformed(&error))?;
-    for (index, record) in (0_i32..).zip(records) {
-        let record = record.map_err(|error| malformed(&error))?;
+    let mut out_of_order = None;
+    let mut indexes = 0_i32..;
+    let cap = rules.config.max_message_bytes.saturating_mul(DECOMPRESSED_FACTOR);
+    each_outline(batch, cap, |record| {
+        let index = indexes.next().expect("a batch counts its records in an i32");
         if record.offset_delta != index {
-            return Err(malformed(&RecordError::OffsetDelta { index, found: record.offset_delta }));
+            out_of_order = Some(RecordError::OffsetDelta { index, found: record.offset_delta });
+            return ControlFlow::Break(());
         }
         let timestamp = batch.base_timestamp().wrapping_add(record.timestamp_delta);
         newest = newest.max(timestamp);
-        let (error, message) = if rules.config.compacted && record.key.is_none() {
-            let place = format_args!("{}-{}", rules.topic, rules.partition);
-            let message =
-                format!("Compacted topic cannot accept message without key in topic partition {place}.");
-            (ErrorCode::InvalidRecord, message)
-        } else if let Some((from, to)) = out_of_range(timestamp, rules) {
-            (ErrorCode::InvalidTimestamp, timestamp_message(timestamp, index, from, to))
-        } else {
-            continue;
-        };
-        first.get_or_insert(error);
-        if errors.len() < MAX_RECORD_ERRORS {
-            errors.push((index, message));
+        if let Some((error, message)) = record_error(record, index, timestamp, rules) {
+            first.get_or_insert(error);
+            if errors.len() < MAX_RECORD_ERRORS {
+                errors.push((index, message));
+            }
         }
+        ControlFlow::Continue(())
+    })
+    .map_err(|error| match error {
+        LookupError::Compression(error) => Rejection::new(ErrorCode::CorruptMessage, error.to_string()),
+        LookupError::Record(error) => malformed(&error),
+    })?;
+    match (out_of_order, first) {
+        (Some(error), _) => Err(malformed(&error)),
+        (None, Some(error)) => Err(record_rejection(error, errors)),
+        (None, None) => Ok(newest),
     }
-    match first {
-        None => Ok(newest),
-        Some(error) => Err(record_rejection(error, errors)),
+}
+
+/// What is wrong with one record of a sound batch.
+fn record_error(
+    record: RecordOutline,
+    index: i32,
+    timestamp: i64,
+    rules: &Rules<'_>,
+) -> Option<(ErrorCode, String)> {
+    if rules.config.compacted && !record.has_key {
+        let place = format_args!("{}-{}", rules.topic, rules.partition);
+        let message =
+            format!("Compacted topic cannot accept message without key in topic partition {place}.");
+        return Some((ErrorCode::InvalidRecord, message));
     }
+    let (from, to) = out_of_range(timestamp, rules)?;
+    Some((ErrorCode::InvalidTimestamp, timestamp_message(timestamp, index, from, to)))
 }
 
 fn record_rejection(error: ErrorCode, record_errors: Vec<(i32, String)>) -> Rejection {
