@@ -1,9 +1,10 @@
 //! Compression of a batch's records section, with a hard limit on what comes out.
 //!
-//! Called by timestamp lookup, compaction and recompression. Invariant: `decompress` never returns, nor reserves for its
+//! Called by the record walk, compaction and recompression. Invariant: `decompress` never returns, nor reserves for its
 //! output, more than `cap` bytes, and output memory grows with what was really decompressed, not with what a header
 //! claims. A codec's own window and block buffers come on top: at most 128 MiB of address space for zstd (a window of
-//! level 22, touched only as far as it is filled), 16 MiB for lz4 (two blocks of the greatest size).
+//! level 22, touched only as far as it is filled), 16 MiB for lz4 (two blocks of the greatest size). `reader` takes those buffers and
+//! nothing else; for snappy one block, at most 22 times as long as what was read for it.
 
 use std::io::{self, Read, Write};
 
@@ -49,6 +50,23 @@ pub enum CompressionError {
     },
 }
 
+/// The records section behind `input`, byte by byte as it is asked for. `Codec::None` reads `input`.
+///
+/// An error of the reader is what `Corrupt` has as its source. After an error, or the first read of 0 bytes, nothing more
+/// may be read.
+///
+/// # Errors
+/// `Corrupt` when the first bytes show already that `codec` did not write them.
+pub fn reader<'a>(codec: Codec, input: &'a [u8]) -> Result<Box<dyn Read + 'a>, CompressionError> {
+    Ok(match codec {
+        Codec::None => Box::new(input),
+        Codec::Gzip => Box::new(flate2::read::MultiGzDecoder::new(input)),
+        Codec::Snappy => Box::new(SnappyReader::new(input).map_err(|source| corrupt(codec, source))?),
+        Codec::Lz4 => Box::new(FrameDecoder::new(input)),
+        Codec::Zstd => Box::new(zstd_decoder(input).map_err(|source| corrupt(codec, source))?),
+    })
+}
+
 /// The records section behind `input`, at most `cap` bytes. `Codec::None` copies.
 ///
 /// Bytes after the end of an lz4 frame, and a frame whose end mark is cut, go unnoticed here: the record walk counts
@@ -57,16 +75,17 @@ pub enum CompressionError {
 /// # Errors
 /// `OverCap`, or `Corrupt` for bytes that are not what `codec` writes.
 pub fn decompress(codec: Codec, input: &[u8], cap: usize) -> Result<Vec<u8>, CompressionError> {
-    let corrupt = |source| CompressionError::Corrupt { codec, source };
     let output = match codec {
-        Codec::None => read_capped(input, cap),
-        Codec::Gzip => read_capped(flate2::read::MultiGzDecoder::new(input), cap),
+        // What a block claims is held against the cap before its memory is taken.
         Codec::Snappy => snappy_decompress(input, cap),
-        Codec::Lz4 => read_capped(FrameDecoder::new(input), cap),
-        Codec::Zstd => zstd_decoder(input).and_then(|decoder| read_capped(decoder, cap)),
+        Codec::None | Codec::Gzip | Codec::Lz4 | Codec::Zstd => read_capped(reader(codec, input)?, cap),
     }
-    .map_err(corrupt)?;
+    .map_err(|source| corrupt(codec, source))?;
     output.ok_or(CompressionError::OverCap { cap })
+}
+
+fn corrupt(codec: Codec, source: io::Error) -> CompressionError {
+    CompressionError::Corrupt { codec, source }
 }
 
 /// `input` as Kafka's clients of that codec expect it: xerial framing for snappy, independent 64 KiB blocks for lz4.
@@ -98,23 +117,77 @@ fn zstd_decoder(input: &[u8]) -> io::Result<impl Read> {
     Ok(decoder)
 }
 
-fn snappy_decompress(input: &[u8], cap: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut output = Vec::new();
-    if !input.starts_with(XERIAL_MAGIC) {
-        return Ok(snappy_block(input, cap, &mut output)?.then_some(output));
+/// The raw snappy blocks of a section: those of the xerial framing, or the section itself.
+struct SnappyBlocks<'a> {
+    unframed: Option<&'a [u8]>,
+    framed: &'a [u8],
+}
+
+impl<'a> SnappyBlocks<'a> {
+    fn new(input: &'a [u8]) -> io::Result<Self> {
+        if !input.starts_with(XERIAL_MAGIC) {
+            return Ok(Self { unframed: Some(input), framed: &[] });
+        }
+        let framed = input.get(XERIAL_HEADER_LEN..).ok_or_else(|| invalid("snappy header is cut"))?;
+        Ok(Self { unframed: None, framed })
     }
-    let mut rest = input.get(XERIAL_HEADER_LEN..).ok_or_else(|| invalid("snappy header is cut"))?;
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+
+    fn next(&mut self) -> io::Result<Option<&'a [u8]>> {
+        if let Some(block) = self.unframed.take() {
+            return Ok(Some(block));
+        }
+        if self.framed.is_empty() {
+            return Ok(None);
+        }
+        let (length, after) =
+            self.framed.split_first_chunk::<4>().ok_or_else(|| invalid("snappy block length is cut"))?;
         let length = usize::try_from(i32::from_be_bytes(*length)).ok();
-        let (block, next) = length
+        let (block, rest) = length
             .and_then(|length| after.split_at_checked(length))
             .ok_or_else(|| invalid("snappy block length runs over the end"))?;
+        self.framed = rest;
+        Ok(Some(block))
+    }
+}
+
+/// Holds one decompressed block at a time.
+struct SnappyReader<'a> {
+    blocks: SnappyBlocks<'a>,
+    block: Vec<u8>,
+    position: usize,
+}
+
+impl<'a> SnappyReader<'a> {
+    fn new(input: &'a [u8]) -> io::Result<Self> {
+        Ok(Self { blocks: SnappyBlocks::new(input)?, block: Vec::new(), position: 0 })
+    }
+}
+
+impl Read for SnappyReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.position == self.block.len() {
+            let Some(packed) = self.blocks.next()? else {
+                return Ok(0);
+            };
+            self.block.clear();
+            self.position = 0;
+            snappy_block(packed, usize::MAX, &mut self.block)?;
+        }
+        let taken = (&self.block[self.position..]).read(buffer)?;
+        self.position += taken;
+        Ok(taken)
+    }
+}
+
+fn snappy_decompress(input: &[u8], cap: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut output = Vec::new();
+    let mut blocks = SnappyBlocks::new(input)?;
+    while let Some(block) = blocks.next()? {
         if !snappy_block(block, cap, &mut output)? {
             return Ok(None);
         }
-        rest = next;
     }
-    if rest.is_empty() { Ok(Some(output)) } else { Err(invalid("snappy block length is cut")) }
+    Ok(Some(output))
 }
 
 /// Appends one raw snappy block to `output`; false when `output` would grow over `cap`.
@@ -224,6 +297,9 @@ mod tests {
             for codec in CODECS {
                 let packed = compress(codec, &input).unwrap();
                 prop_assert_eq!(decompress(codec, &packed, input.len()).unwrap(), input.clone());
+                let mut read = Vec::new();
+                reader(codec, &packed).unwrap().read_to_end(&mut read).unwrap();
+                prop_assert_eq!(read, input.clone());
             }
         }
 

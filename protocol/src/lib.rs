@@ -3,7 +3,8 @@
 //! A request goes through `frame` (its size), `header` (which API, which version), `guard` (can it be decoded safely) and
 //! then the codec crate's `Decodable`. The order matters: the codec allocates by the counts it reads, so nothing may be
 //! decoded that `guard::check` has not passed. Decode from `Bytes`: records, strings and bytes are then slices of the frame.
-//! Record batches are never decoded by the codec: `record_batch`, `record_set` and `record_lookup` read them where they are.
+//! Record batches are never decoded by the codec: `record_batch`, `record_set`, `record_outline` and `record_lookup` read
+//! them where they are.
 //!
 //! Invariant of the whole crate: bytes from outside never panic and never allocate more than a bound known beforehand.
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ pub mod layouts;
 pub mod record_batch;
 pub mod record_batch_builder;
 pub mod record_lookup;
+pub mod record_outline;
 pub mod record_set;
 mod wire;
 

@@ -1,16 +1,18 @@
 //! Looks for one record by timestamp inside one batch.
 //!
-//! Called by ListOffsets after storage found the batch. Reads the records as they are stored, decompressing into at most
-//! the caller's cap. Invariant: in a LogAppendTime batch every record has the batch's max timestamp (Kafka's
+//! Called by ListOffsets after storage found the batch. Walks over the records as they come out of their codec, at most to
+//! the caller's cap, and keeps none. Invariant: in a LogAppendTime batch every record has the batch's max timestamp (Kafka's
 //! `DefaultRecordBatch`), whatever its own delta says.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use thiserror::Error;
 
 use crate::compression::{CompressionError, decompress};
 use crate::record_batch::{Codec, RecordBatchView};
-use crate::record_set::{Record, RecordError, RecordIter};
+use crate::record_outline::{RecordOutline, each_outline};
+use crate::record_set::RecordError;
 
 /// Why a batch cannot be searched.
 #[derive(Debug, Error)]
@@ -27,24 +29,27 @@ pub enum LookupError {
 pub type OffsetAndTimestamp = (i64, i64);
 
 /// The first record of `batch` with an offset of at least `min_offset` and a timestamp of at least `timestamp` (ms)
-/// (Kafka's `FileRecords.searchForTimestamp` within one batch). `cap` limits the decompressed size.
+/// (Kafka's `FileRecords.searchForTimestamp` within one batch). `cap` limits the decompressed
+/// bytes that are read.
 ///
 /// # Errors
-/// When the records do not decompress within `cap` or are malformed up to the record that answers.
+/// When the records up to the one that answers do not decompress within `cap` or are malformed.
 pub fn first_record_at_or_after(
     batch: &RecordBatchView<'_>,
     timestamp: i64,
     min_offset: i64,
     cap: usize,
 ) -> Result<Option<OffsetAndTimestamp>, LookupError> {
-    let payload = records_payload(batch, cap)?;
-    for record in RecordIter::new(&payload, batch.record_count())? {
-        let (offset, found) = offset_and_timestamp(batch, &record?);
+    let mut answer = None;
+    each_outline(batch, cap, |record| {
+        let (offset, found) = offset_and_timestamp(batch, record);
         if offset >= min_offset && found >= timestamp {
-            return Ok(Some((offset, found)));
+            answer = Some((offset, found));
+            return ControlFlow::Break(());
         }
-    }
-    Ok(None)
+        ControlFlow::Continue(())
+    })?;
+    Ok(answer)
 }
 
 /// The first of the records with the greatest timestamp (ms) of `batch`; `None` when no record carries a timestamp.
@@ -58,14 +63,14 @@ pub fn max_timestamp_record(
     batch: &RecordBatchView<'_>,
     cap: usize,
 ) -> Result<Option<OffsetAndTimestamp>, LookupError> {
-    let payload = records_payload(batch, cap)?;
     let mut greatest: Option<OffsetAndTimestamp> = None;
-    for record in RecordIter::new(&payload, batch.record_count())? {
-        let (offset, timestamp) = offset_and_timestamp(batch, &record?);
+    each_outline(batch, cap, |record| {
+        let (offset, timestamp) = offset_and_timestamp(batch, record);
         if timestamp >= 0 && greatest.is_none_or(|(_, so_far)| timestamp > so_far) {
             greatest = Some((offset, timestamp));
         }
-    }
+        ControlFlow::Continue(())
+    })?;
     Ok(greatest)
 }
 
@@ -81,8 +86,7 @@ pub fn records_payload<'a>(batch: &RecordBatchView<'a>, cap: usize) -> Result<Co
 }
 
 /// Offset and timestamp of a record of `batch`. Saturates where a client's deltas leave the range.
-#[must_use]
-pub fn offset_and_timestamp(batch: &RecordBatchView<'_>, record: &Record<'_>) -> OffsetAndTimestamp {
+fn offset_and_timestamp(batch: &RecordBatchView<'_>, record: RecordOutline) -> OffsetAndTimestamp {
     let offset = batch.base_offset().saturating_add(i64::from(record.offset_delta));
     let timestamp = if batch.is_log_append_time() {
         batch.max_timestamp()
@@ -168,7 +172,14 @@ mod tests {
     fn batch_that_decompresses_over_the_cap_is_an_error() {
         let bytes = compressed(&batch(&[1; 1000]), Codec::Zstd, 4);
         let view = RecordBatchView::parse(&bytes).unwrap();
-        let error = first_record_at_or_after(&view, 0, 0, 100).unwrap_err();
+        assert_eq!(
+            first_record_at_or_after(&view, 1, 0, 100).unwrap(),
+            Some((100, 1)),
+            "the rest is not read"
+        );
+        let error = first_record_at_or_after(&view, 2, 0, 100).unwrap_err();
+        assert!(matches!(error, LookupError::Compression(CompressionError::OverCap { cap: 100 })));
+        let error = max_timestamp_record(&view, 100).unwrap_err();
         assert!(matches!(error, LookupError::Compression(CompressionError::OverCap { cap: 100 })));
     }
 }

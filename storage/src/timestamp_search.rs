@@ -15,7 +15,7 @@ use crate::position::Offset;
 use crate::read::batch_bytes;
 
 /// A batch that decompresses to more than this is not searched; its first record stands for it.
-const DECOMPRESSED_CAP: usize = 256 * 1024 * 1024;
+const DECOMPRESSED_CAP: usize = 64 * 1024 * 1024;
 
 /// A record found by its timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Every rule with a batch that breaks just that one.
 
+use protocol::compression::compress;
+use protocol::record_batch::HEADER_LEN;
 use protocol::record_batch_builder::RecordBatchBuilder;
 
 use super::*;
@@ -203,4 +205,47 @@ fn transactional_batches_are_refused_as_without_an_open_transaction() {
     let rules =
         Rules { version: 9, config: &config, transactional_id: true, now_ms: NOW, topic: "t", partition: 0 };
     assert_eq!(check(Some(transactional), &rules).unwrap_err().error, ErrorCode::InvalidTxnState);
+}
+
+/// `batch` with its records section replaced, and attributes that name the codec.
+fn repacked(batch: &[u8], section: &[u8], codec_bits: u8) -> Vec<u8> {
+    let mut out = [&batch[..HEADER_LEN], section].concat();
+    let length = i32::try_from(out.len() - 12).unwrap();
+    out[8..12].copy_from_slice(&length.to_be_bytes());
+    out[22] |= codec_bits;
+    let crc = crc(&out);
+    out[17..21].copy_from_slice(&crc.to_be_bytes());
+    out
+}
+
+#[test]
+fn compressed_batches_of_a_compacted_topic_are_looked_into() {
+    let compacted = TopicConfig { compacted: true, ..config() };
+    let mut keyless = builder();
+    keyless.append(NOW, None, Some(b"v"));
+    let (sound, keyless) = (builder().build(), keyless.build());
+    for (codec, bits) in [(Codec::Gzip, 1), (Codec::Snappy, 2), (Codec::Lz4, 3), (Codec::Zstd, 4)] {
+        let packed = |batch: &[u8]| repacked(batch, &compress(codec, &batch[HEADER_LEN..]).unwrap(), bits);
+        let mut lying = packed(&sound);
+        set_max_timestamp(&mut lying, NOW + 5).unwrap();
+        let checked = check_with(&lying, &compacted, 9).unwrap();
+        assert_eq!(checked.batch.view().as_bytes(), packed(&sound), "{codec:?}");
+
+        let rejection = check_with(&packed(&keyless), &compacted, 9).unwrap_err();
+        let message = "Compacted topic cannot accept message without key in topic partition t-0.".to_owned();
+        assert_eq!(
+            (rejection.error, rejection.record_errors),
+            (ErrorCode::InvalidRecord, vec![(2, message)])
+        );
+
+        let mut twice = sound[HEADER_LEN..].to_vec();
+        let half = twice.len() - 10; // the second record: ten bytes with its length, its offset delta is the fourth
+        twice[half + 3] = 0;
+        let rejection = check_with(&repacked(&sound, &compress(codec, &twice).unwrap(), bits), &compacted, 9)
+            .unwrap_err();
+        assert_eq!(rejection, malformed(&RecordError::OffsetDelta { index: 1, found: 0 }), "{codec:?}");
+
+        let garbage = repacked(&sound, &[0xff; 40], bits);
+        assert_eq!(error_of(&garbage, &compacted), ErrorCode::CorruptMessage, "{codec:?}");
+    }
 }
