@@ -1,5 +1,7 @@
 //! The command line of `onelog`: flags to configuration, start, signals, exit code (0 after a clean stop, 1 otherwise).
 
+mod allocator;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,6 +67,7 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
+    allocator::fix_thresholds();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // Help and version are errors to clap; only real ones fail. A closed terminal is nobody to tell.
