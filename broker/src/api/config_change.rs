@@ -4,13 +4,14 @@
 //! words (`ConfigAdminManager`, `ConfigurationControlManager`), and then written in one piece. Invariant: changes follow
 //! one another, so none is lost between reading and writing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use protocol::{ErrorCode, StrBytes};
 use storage::{Configs, Position, Topic, TopicError};
 
 use super::create_topics::Failure;
+use super::{Reply, Response};
 use crate::broker::Broker;
 use crate::config::{KEYS, Key};
 use crate::topic_config::{self, TOPIC_KEYS, canonical, per_broker_key};
@@ -145,7 +146,7 @@ pub(super) fn known(name: &str) -> Option<&'static Key> {
 
 /// Checks that hold for each resource of both APIs before anything is looked up.
 pub(super) fn check_names<'a>(names: impl Iterator<Item = (&'a StrBytes, bool)>) -> Result<(), Failure> {
-    let (mut seen, mut nulls) = (std::collections::HashSet::new(), Vec::new());
+    let (mut seen, mut nulls) = (HashSet::new(), Vec::new());
     for (name, null) in names {
         if !seen.insert(name.as_str()) {
             return Err(invalid_request("Error due to duplicate config keys"));
@@ -160,18 +161,53 @@ pub(super) fn check_names<'a>(names: impl Iterator<Item = (&'a StrBytes, bool)>)
     Err(invalid_request(&format!("Null value not supported for : {}", nulls.join(", "))))
 }
 
-/// How often each resource is named.
-pub(super) fn times<'a>(resources: impl Iterator<Item = (i8, &'a StrBytes)>) -> HashMap<(i8, String), usize> {
-    let mut times = HashMap::new();
-    for (kind, name) in resources {
-        *times.entry((kind, name.to_string())).or_default() += 1;
-    }
-    times
+/// What became of one resource of a request.
+pub(super) struct Changed {
+    pub(super) kind: i8,
+    pub(super) name: StrBytes,
+    pub(super) error: ErrorCode,
+    pub(super) message: Option<StrBytes>,
 }
 
-/// The answer for a resource that is named more than once.
-pub(super) fn named_twice() -> Failure {
-    invalid_request("Each resource must appear at most once.")
+/// Changes one resource after the other and answers, in the order asked, when all changes are durable. A resource that is
+/// named more than once is not changed.
+pub(super) fn change_each<R>(
+    broker: &Arc<Broker>,
+    resources: &[R],
+    named: impl Fn(&R) -> (i8, &StrBytes),
+    change: impl Fn(&R) -> Result<Option<Position>, Failure>,
+    encode: impl FnOnce(Vec<Changed>) -> Response + 'static,
+) -> Reply {
+    let mut times: HashMap<(i8, &StrBytes), usize> = HashMap::new();
+    for resource in resources {
+        *times.entry(named(resource)).or_default() += 1;
+    }
+    let mut durable = None;
+    let mut changed = Vec::with_capacity(resources.len());
+    for resource in resources {
+        let (kind, name) = named(resource);
+        let outcome = match times.get(&(kind, name)) {
+            Some(1) => change(resource),
+            _ => Err(invalid_request("Each resource must appear at most once.")),
+        };
+        let (error, message) = match outcome {
+            Ok(position) => {
+                durable = durable.max(position);
+                (ErrorCode::None, None)
+            }
+            Err((error, message)) => (error, Some(StrBytes::from_string(message))),
+        };
+        changed.push(Changed { kind, name: name.clone(), error, message });
+    }
+    Reply::when_acknowledged(broker, durable, move |outcome| {
+        if let Err(error) = outcome {
+            changed
+                .iter_mut()
+                .filter(|changed| changed.error.is_none())
+                .for_each(|changed| changed.error = error);
+        }
+        encode(changed)
+    })
 }
 
 pub(super) fn invalid_request(why: &str) -> Failure {

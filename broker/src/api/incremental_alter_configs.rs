@@ -13,10 +13,10 @@ use protocol::layout::Layout;
 use protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use protocol::messages::{ApiKey, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
-use protocol::{ErrorCode, StrBytes, layouts};
+use protocol::{ErrorCode, layouts};
 use storage::{Configs, Position};
 
-use super::config_change::{self, Resource, apply, check_names, invalid_request, named_twice, resource};
+use super::config_change::{self, Resource, apply, change_each, check_names, invalid_request, resource};
 use super::create_topics::Failure;
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
@@ -41,38 +41,27 @@ impl Api for IncrementalAlterConfigs {
         context: &RequestContext<'_>,
         request: IncrementalAlterConfigsRequest,
     ) -> Reply {
-        let version = context.version();
-        let times = config_change::times(
-            request.resources.iter().map(|asked| (asked.resource_type, &asked.resource_name)),
-        );
-        let mut durable = None;
-        let mut responses: Vec<AlterConfigsResourceResponse> = Vec::with_capacity(request.resources.len());
-        for asked in request.resources {
-            let outcome = match times.get(&(asked.resource_type, asked.resource_name.to_string())) {
-                Some(1) => alter(broker, &asked, request.validate_only),
-                _ => Err(named_twice()),
-            };
-            let response = AlterConfigsResourceResponse::default()
-                .with_resource_type(asked.resource_type)
-                .with_resource_name(asked.resource_name);
-            responses.push(match outcome {
-                Ok(position) => {
-                    durable = durable.max(position);
-                    response.with_error_message(None)
-                }
-                Err((error, message)) => response
-                    .with_error_code(error.code())
-                    .with_error_message(Some(StrBytes::from_string(message))),
-            });
-        }
-        Reply::when_acknowledged(broker, durable, move |outcome| {
-            if let Err(error) = outcome {
-                responses.iter_mut().filter(|response| response.error_code == 0).for_each(|response| {
-                    response.error_code = error.code();
+        let (version, validate_only) = (context.version(), request.validate_only);
+        let change = |asked: &AlterConfigsResource| alter(broker, asked, validate_only);
+        change_each(
+            broker,
+            &request.resources,
+            |asked| (asked.resource_type, &asked.resource_name),
+            change,
+            move |changed| {
+                let responses = changed.into_iter().map(|changed| {
+                    AlterConfigsResourceResponse::default()
+                        .with_resource_type(changed.kind)
+                        .with_resource_name(changed.name)
+                        .with_error_code(changed.error.code())
+                        .with_error_message(changed.message)
                 });
-            }
-            Response::encode(&IncrementalAlterConfigsResponse::default().with_responses(responses), version)
-        })
+                Response::encode(
+                    &IncrementalAlterConfigsResponse::default().with_responses(responses.collect()),
+                    version,
+                )
+            },
+        )
     }
 }
 
@@ -152,6 +141,7 @@ fn subtracted(current: &str, value: &str) -> String {
 #[cfg(test)]
 mod unit_tests {
     use super::*;
+    use protocol::StrBytes;
 
     fn operation(name: &'static str, operation: i8, value: Option<&'static str>) -> AlterableConfig {
         AlterableConfig::default()

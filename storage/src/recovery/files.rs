@@ -25,49 +25,35 @@ pub(super) struct LogFiles {
     files: BTreeMap<u64, Arc<MappedFile>>,
     /// Where each file's data ends, by its base.
     data_ends: BTreeMap<u64, Position>,
+    /// Files that belong to no log any more.
+    leftovers: Vec<PathBuf>,
 }
 
 impl LogFiles {
-    /// Opens what is there. A last file whose header never became durable was never used: it is removed.
-    /// Spare files and files below `begin` were given up: they are removed.
+    /// Opens what is there and changes nothing. Spare files, files below `begin`, and a last file whose header never
+    /// became durable belong to no log: `remove_behind` removes them.
     pub(super) fn open(disk: &dyn Disk, dir: PathBuf, size: u64, begin: Position) -> Result<Self, Error> {
         let names = disk.list(&dir).map_err(|error| Error::io("list", &dir, error))?;
-        for spare in names.iter().filter(|name| name.ends_with(".spare")) {
-            let path = dir.join(spare);
-            disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
-        }
+        let mut leftovers: Vec<PathBuf> =
+            names.iter().filter(|name| name.ends_with(".spare")).map(|name| dir.join(name)).collect();
         let mut bases: Vec<u64> =
             names.iter().filter(|name| name.len() == 20).filter_map(|name| name.parse().ok()).collect();
         bases.sort_unstable();
         let given_up = bases.partition_point(|base| *base < begin.0);
-        for base in bases.drain(..given_up) {
-            let path = MappedFile::path(&dir, Position(base));
-            disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
-        }
+        leftovers.extend(bases.drain(..given_up).map(|base| MappedFile::path(&dir, Position(base))));
         let mut files = BTreeMap::new();
         for (index, base) in bases.iter().enumerate() {
             let last = index + 1 == bases.len();
+            let path = MappedFile::path(&dir, Position(*base));
             match MappedFile::open(disk, &dir, Position(*base), size) {
                 Ok(file) => {
                     files.insert(*base, Arc::new(file));
                 }
-                Err(FileHeaderError::Magic | FileHeaderError::Length { .. } | FileHeaderError::Crc)
-                    if last && index > 0 =>
-                {
-                    let path = MappedFile::path(&dir, Position(*base));
-                    disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
-                }
-                Err(FileHeaderError::Magic | FileHeaderError::Length { .. }) if last && *base == 0 => {
-                    // The very first file of a directory whose creation was cut short.
-                    let path = MappedFile::path(&dir, Position(*base));
-                    disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
-                }
-                Err(FileHeaderError::Io(error)) => {
-                    return Err(Error::io("open", MappedFile::path(&dir, Position(*base)), error));
-                }
+                Err(error) if last && was_never_used(&error, index, *base) => leftovers.push(path),
+                Err(FileHeaderError::Io(error)) => return Err(Error::io("open", path, error)),
                 Err(error) => {
-                    let (file, position) = (MappedFile::path(&dir, Position(*base)), Position(*base));
-                    return Err(Error::Corrupt { file, at: 0, position, what: error.to_string() });
+                    let position = Position(*base);
+                    return Err(Error::Corrupt { file: path, at: 0, position, what: error.to_string() });
                 }
             }
         }
@@ -76,7 +62,7 @@ impl LogFiles {
             .map(|(base, file): (&u64, &Arc<MappedFile>)| Ok((*base, file.data_end()?)))
             .collect::<io::Result<_>>()
             .map_err(|error| Error::io("look for data in", &dir, error))?;
-        let files = Self { dir, size, files, data_ends };
+        let files = Self { dir, size, files, data_ends, leftovers };
         files.check_contiguous()?;
         Ok(files)
     }
@@ -141,9 +127,12 @@ impl LogFiles {
         Error::io("read", MappedFile::path(&self.dir, Position(position.0 / self.size * self.size)), error)
     }
 
-    /// Removes the files behind the log's end, so that no later start can take them for frames. Returns the bytes that
-    /// they held.
+    /// Removes leftovers and the files behind the log's end, so that no later start can take them for frames. Returns the
+    /// bytes that the latter held.
     pub(super) fn remove_behind(&mut self, disk: &dyn Disk, end: Position) -> Result<u64, Error> {
+        for path in self.leftovers.drain(..) {
+            disk.remove(&path).map_err(|error| Error::io("remove", path, error))?;
+        }
         let mut held = 0;
         let behind: Vec<Arc<MappedFile>> =
             self.files.values().filter(|file| file.base() >= end).cloned().collect();
@@ -222,6 +211,16 @@ impl LogFiles {
         let file = Arc::new(file);
         self.files.insert(base.0, Arc::clone(&file));
         Ok((self.files, file, next_incarnation + 1))
+    }
+}
+
+/// Whether a last file with this header is one whose creation was cut short. A lone first file with a wrong CRC is not:
+/// it may have been used.
+fn was_never_used(error: &FileHeaderError, index: usize, base: u64) -> bool {
+    match error {
+        FileHeaderError::Magic | FileHeaderError::Length { .. } => index > 0 || base == 0,
+        FileHeaderError::Crc => index > 0,
+        FileHeaderError::Position { .. } | FileHeaderError::Io(_) => false,
     }
 }
 
