@@ -70,6 +70,7 @@ impl Broker {
             file_size: config.commitlog_file_bytes,
             flush: config.flush,
             checkpoint_bytes: config.checkpoint_bytes,
+            producer_expiration: config.producer_id_expiration,
             threads: true,
         };
         let (store, recovered) = Store::open(store_config, disk, Arc::clone(&clock), listener)?;

@@ -46,20 +46,14 @@ pub struct Config {
     pub socket_request_max_bytes: usize,
     /// `num.partitions`.
     pub num_partitions: u32,
-    /// `default.replication.factor`; anything above 1 is served with one replica on one node.
-    pub default_replication_factor: i16,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
     /// `delete.topic.enable`.
     pub delete_topic_enable: bool,
-    /// `message.max.bytes`.
-    pub message_max_bytes: i32,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: i32,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration: Duration,
-    /// `log.retention.check.interval.ms`.
-    pub log_retention_check_interval: Duration,
     /// What the group coordinator needs.
     pub groups: GroupConfig,
     /// `--data-dir`, `log.dirs`, `log.dir`.
@@ -225,13 +219,10 @@ impl Config {
             connections_max_idle: settings.optional_millis("connections.max.idle.ms"),
             socket_request_max_bytes: settings.size("socket.request.max.bytes"),
             num_partitions: settings.count("num.partitions"),
-            default_replication_factor: settings.short("default.replication.factor"),
             auto_create_topics: settings.boolean("auto.create.topics.enable"),
             delete_topic_enable: settings.boolean("delete.topic.enable"),
-            message_max_bytes: settings.int("message.max.bytes"),
             fetch_max_bytes: settings.int("fetch.max.bytes"),
             producer_id_expiration: settings.millis("producer.id.expiration.ms"),
-            log_retention_check_interval: settings.millis("log.retention.check.interval.ms"),
             groups: GroupConfig::from_settings(settings),
             data_dir: settings.data_dir()?,
             flush,

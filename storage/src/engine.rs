@@ -4,7 +4,7 @@
 //! promises, and a high watermark never passes `acknowledged`.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use crate::append::Request;
@@ -15,6 +15,7 @@ use crate::consume_queue::Extents;
 use crate::data_dir::DataDir;
 use crate::disk::Disk;
 use crate::error::Error;
+use crate::housekeeping::PRODUCER_EXPIRY_INTERVAL_MS;
 use crate::partition_log::PartitionLog;
 use crate::position::{Offset, Position};
 use crate::store::{Event, FlushMode, Listener, StoreConfig};
@@ -38,6 +39,8 @@ pub(crate) struct Engine {
     closed: AtomicBool,
     /// Sequence and position of the last checkpoint; held while one is written.
     pub(crate) last_checkpoint: Mutex<(u64, Position)>,
+    /// When silent producers are looked for next, ms.
+    pub(crate) next_producer_expiry_ms: AtomicI64,
     listener: Listener,
 }
 
@@ -56,6 +59,7 @@ pub(crate) struct Parts {
 
 impl Engine {
     pub(crate) fn new(parts: Parts, listener: Listener) -> Self {
+        let next_expiry_ms = parts.clock.now_ms() + PRODUCER_EXPIRY_INTERVAL_MS;
         Self {
             acknowledged: AtomicU64::new(parts.log.written().0),
             config: parts.config,
@@ -72,6 +76,7 @@ impl Engine {
             housekeeper: Wake::default(),
             closed: AtomicBool::new(false),
             last_checkpoint: Mutex::new(parts.last_checkpoint),
+            next_producer_expiry_ms: AtomicI64::new(next_expiry_ms),
             listener,
         }
     }

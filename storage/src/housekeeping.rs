@@ -1,9 +1,11 @@
-//! Background work of the store: the next file ahead of need, queue pages to their extents, checkpoints.
+//! Background work of the store: the next file ahead of need, queue pages to their extents, checkpoints, dead files,
+//! silent producers.
 //!
 //! One thread; every step is a function that deterministic tests call themselves. Nothing here holds the append lock
 //! but the freezing of state for a checkpoint.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +20,9 @@ use crate::snapshot;
 
 /// Between two rounds under load.
 const ROUND: Duration = Duration::from_millis(20);
+
+/// Between two looks for silent producers (Kafka's `producer.id.expiration.check.interval.ms`).
+pub(crate) const PRODUCER_EXPIRY_INTERVAL_MS: i64 = 600_000;
 
 /// Runs until the store is closed. Sleeps while nothing is appended.
 pub(crate) fn run(engine: &Arc<Engine>) {
@@ -47,7 +52,22 @@ pub(crate) fn round(engine: &Engine) -> Result<(), Arc<Error>> {
     if written - position.0 >= engine.config.checkpoint_bytes {
         checkpoint(engine, false)?;
     }
+    expire_producers(engine);
     give_up_dead_files(engine)
+}
+
+/// Forgets producers that have been silent for long. Only appends add producers, so no timer is needed.
+fn expire_producers(engine: &Engine) {
+    let now_ms = engine.clock.now_ms();
+    if now_ms < engine.next_producer_expiry_ms.load(Ordering::Relaxed) {
+        return;
+    }
+    engine.next_producer_expiry_ms.store(now_ms + PRODUCER_EXPIRY_INTERVAL_MS, Ordering::Relaxed);
+    let kept_ms = i64::try_from(engine.config.producer_expiration.as_millis()).unwrap_or(i64::MAX);
+    let before_ms = now_ms.saturating_sub(kept_ms);
+    for topic in engine.catalog.topics() {
+        topic.partitions().iter().for_each(|partition| partition.expire_producers(before_ms));
+    }
 }
 
 /// Files at the log's beginning whose batches were all deleted become spare ones. What else they say that still holds

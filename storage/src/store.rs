@@ -44,6 +44,8 @@ pub struct StoreConfig {
     pub flush: FlushMode,
     /// A checkpoint is written after this many appended bytes at the latest.
     pub checkpoint_bytes: u64,
+    /// An idempotent producer whose newest record is older is forgotten (`producer.id.expiration.ms`).
+    pub producer_expiration: Duration,
     /// Start the flusher and housekeeping threads. Off in deterministic tests, which call the steps themselves.
     pub threads: bool,
 }
@@ -233,20 +235,13 @@ impl Store {
         flush::flush_once(&self.engine)
     }
 
-    /// One round of background work: the next file, queue pages, a checkpoint when due, dead files. The housekeeping
+    /// One round of background work: the next file, queue pages, a checkpoint when due, dead files, silent producers. The housekeeping
     /// thread does this by itself; for tests without threads.
     ///
     /// # Errors
     /// Log failures; the next round tries again.
     pub fn housekeep(&self) -> Result<(), Arc<Error>> {
         housekeeping::round(&self.engine)
-    }
-
-    /// Forgets idempotent producers whose newest record is older (`producer.id.expiration.ms`).
-    pub fn expire_producers(&self, before_ms: i64) {
-        for topic in self.engine.catalog.topics() {
-            topic.partitions().iter().for_each(|partition| partition.expire_producers(before_ms));
-        }
     }
 
     /// Writes a checkpoint: the next start replays only what comes after.

@@ -4,9 +4,13 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use storage::disk::LocalDisk;
-use storage::{AppendError, Configs, FlushMode, OpenError, ReadError, ReadRequest};
+use storage::{
+    AppendError, Clock, Configs, FlushMode, OpenError, ReadError, ReadRequest, Store, StoreConfig,
+};
 use support::{Producer, append, batch, config, open, read_all};
 use uuid::Uuid;
 
@@ -22,7 +26,7 @@ fn batches_come_back_stamped_and_otherwise_untouched_also_after_a_clean_restart(
         let appended = append(&store, &partition, batch.clone());
         assert_eq!(appended.base_offset, 2 * i64::try_from(index).unwrap());
     }
-    let check = |store: &storage::Store| {
+    let check = |store: &Store| {
         let partition = store.topic("orders").unwrap().partition(1).unwrap();
         assert_eq!((partition.high_watermark(), partition.log_end_offset()), (600, 600));
         let read = read_all(store, &partition, 0);
@@ -180,4 +184,42 @@ fn foreign_newer_and_used_directories_are_refused_and_left_alone() {
     std::fs::write(&format, bytes).unwrap();
     let refused = open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Os)).unwrap_err();
     assert!(matches!(refused, OpenError::NewerFormat { found: 99, known: 1, .. }));
+}
+
+/// A clock that stands where the test puts it.
+struct StoppedClock(AtomicI64);
+
+impl Clock for StoppedClock {
+    fn now_ms(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_producer_that_is_silent_for_long_is_forgotten_and_may_begin_anywhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(StoppedClock(AtomicI64::new(0)));
+    let hour = Duration::from_secs(3600);
+    let config = StoreConfig { producer_expiration: hour, ..config(dir.path(), FlushMode::Os) };
+    let (store, _) =
+        Store::open(config, Arc::new(LocalDisk), Arc::<StoppedClock>::clone(&clock), Box::new(|_| {}))
+            .unwrap();
+    let (topic, _) = store.create_topic("t", Uuid::from_u128(1), 1, Configs::default()).unwrap();
+    let partition = topic.partition(0).unwrap();
+    let at = |sequence, timestamp| batch(b"x", &[timestamp], Some(Producer { id: 9, epoch: 0, sequence }));
+    append(&store, &partition, at(0, 1000));
+    let gap = || {
+        store
+            .append(vec![storage::Append { partition: Arc::clone(&partition), batch: at(7, 2000) }])
+            .remove(0)
+    };
+    clock.0.store(3_601_000, Ordering::Relaxed);
+    store.housekeep().unwrap();
+    assert!(
+        matches!(gap(), Err(AppendError::OutOfOrderSequence { expected: 1, found: 7, .. })),
+        "an hour, not more"
+    );
+    clock.0.store(3_601_001 + 600_000, Ordering::Relaxed);
+    store.housekeep().unwrap();
+    assert_eq!(gap().unwrap().base_offset, 1);
 }

@@ -120,7 +120,7 @@ pub static KEYS: &[Key] = &[
     accepted("request.timeout.ms", NATURAL_INT, "30000"),
     // Topics and messages.
     used("num.partitions", COUNT, "1", "Partitions of a topic that is created without saying how many."),
-    used("default.replication.factor", Short(1, i16::MAX), "1", "Replicas of a created topic; one node serves one."),
+    accepted("default.replication.factor", Short(1, i16::MAX), "1"),
     used("auto.create.topics.enable", Boolean, "true", "A topic is created when it is first asked for."),
     used("delete.topic.enable", Boolean, "true", "Topics can be deleted."),
     used("message.max.bytes", NATURAL_INT, "1048588", "Largest record batch."),
@@ -146,7 +146,7 @@ pub static KEYS: &[Key] = &[
     unset("log.retention.minutes", Int(-1, i32::MAX), "How long records are kept, used when log.retention.ms is unset."),
     used("log.retention.hours", Int(-1, i32::MAX), "168", "How long records are kept, used when ms and minutes are unset."),
     used("log.retention.bytes", FROM_MINUS_ONE, "-1", "How many bytes of a partition are kept; -1: all."),
-    used("log.retention.check.interval.ms", FROM_ONE, "300000", "How often retention is looked at."),
+    accepted("log.retention.check.interval.ms", FROM_ONE, "300000"),
     used("log.segment.bytes", Int(1_048_576, i32::MAX), "1073741824", "Default of the topic config segment.bytes."),
     unset("log.roll.ms", FROM_ONE, "Default of the topic config segment.ms."),
     used("log.roll.hours", COUNT, "168", "Default of the topic config segment.ms, used when log.roll.ms is unset."),

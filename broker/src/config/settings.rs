@@ -116,10 +116,6 @@ impl Settings {
         self.text(name) == Some("true")
     }
 
-    pub(super) fn short(&self, name: &str) -> i16 {
-        self.parsed(name)
-    }
-
     pub(super) fn int(&self, name: &str) -> i32 {
         self.parsed(name)
     }

@@ -38,7 +38,10 @@ fn every_default_satisfies_its_own_key_and_names_are_unique() {
 #[test]
 fn defaults_are_kafkas() {
     let config = Config::default();
-    assert_eq!((config.node_id, config.num_partitions, config.message_max_bytes), (0, 1, 1_048_588));
+    assert_eq!(
+        (config.node_id, config.num_partitions, config.value("message.max.bytes")),
+        (0, 1, Some("1048588"))
+    );
     assert_eq!(config.log_retention_ms(), 604_800_000);
     assert_eq!(config.log_roll_ms(), 604_800_000);
     assert_eq!(config.groups.initial_rebalance_delay, Duration::from_secs(3));

@@ -5,6 +5,7 @@ pub mod simulated_disk;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use storage::disk::Disk;
@@ -17,7 +18,14 @@ use storage::{
 pub const SMALL_FILE: u64 = 64 * 1024;
 
 pub fn config(dir: impl Into<PathBuf>, flush: FlushMode) -> StoreConfig {
-    StoreConfig { dir: dir.into(), file_size: SMALL_FILE, flush, checkpoint_bytes: u64::MAX, threads: false }
+    StoreConfig {
+        dir: dir.into(),
+        file_size: SMALL_FILE,
+        flush,
+        checkpoint_bytes: u64::MAX,
+        producer_expiration: Duration::from_secs(u64::MAX),
+        threads: false,
+    }
 }
 
 pub fn open(disk: Arc<dyn Disk>, config: StoreConfig) -> Result<(Arc<Store>, Recovered), OpenError> {
