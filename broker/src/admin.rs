@@ -1,4 +1,4 @@
-//! The HTTP endpoints for people and machines that watch: `/metrics`, `/healthz`, `/readyz`.
+//! The HTTP endpoints for people and machines that watch: `/metrics`, `/healthz`, `/readyz`, and `/find` for records by key.
 //!
 //! Started and stopped by `server`, on a thread of its own so that a scrape never holds up a core. Invariant: it only reads;
 //! nothing can be changed through it, so it needs no authentication beyond where it is bound.
@@ -19,11 +19,14 @@ use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use storage::{FindError, SpaceState};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::config::HostPort;
+use crate::find::{KeySearch, MORE, explain};
 use crate::metrics::Metrics;
 use crate::shutdown::{Tasks, run_on_this_thread};
 
@@ -33,6 +36,9 @@ const MOST_CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after accept failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Searches for records at once: each may read much of the log.
+const SEARCHES: usize = 1;
 
 /// What the endpoints tell.
 #[derive(Debug)]
@@ -82,6 +88,7 @@ impl Drop for Admin {
 
 async fn serve(listener: StdListener, state: Arc<State>, tasks: Tasks) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
+    let searches = Arc::new(Semaphore::new(SEARCHES));
     loop {
         let accepted = tokio::select! {
             () = tasks.stop().cancelled() => break,
@@ -89,7 +96,8 @@ async fn serve(listener: StdListener, state: Arc<State>, tasks: Tasks) -> io::Re
         };
         match accepted {
             Ok((stream, _)) if tasks.len() < MOST_CONNECTIONS => {
-                tasks.spawn(connection(stream, Arc::clone(&state), tasks.stop().clone()));
+                let (state, searches) = (Arc::clone(&state), Arc::clone(&searches));
+                tasks.spawn(connection(stream, state, searches, tasks.stop().clone()));
             }
             Ok(_) => {}
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -99,10 +107,14 @@ async fn serve(listener: StdListener, state: Arc<State>, tasks: Tasks) -> io::Re
     Ok(())
 }
 
-async fn connection(stream: TcpStream, state: Arc<State>, stop: CancellationToken) {
-    let service = service_fn(|request| {
-        let response = respond(&request, &state);
-        async { Ok::<_, Infallible>(response) }
+async fn connection(stream: TcpStream, state: Arc<State>, searches: Arc<Semaphore>, stop: CancellationToken) {
+    let service = service_fn(async |request: Request<Incoming>| {
+        let get = request.method() == Method::GET || request.method() == Method::HEAD;
+        let response = match request.uri().path() {
+            "/find" if get => find(request.uri().query().unwrap_or_default(), &state, &searches).await,
+            _ => respond(&request, &state),
+        };
+        Ok::<_, Infallible>(response)
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -130,7 +142,11 @@ fn respond(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> 
             (StatusCode::OK, TEXT, Bytes::from_static(b"ready\n"))
         }
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, TEXT, Bytes::from_static(b"not serving clients\n")),
-        _ => (StatusCode::NOT_FOUND, TEXT, Bytes::from_static(b"there are /metrics, /healthz and /readyz\n")),
+        _ => (
+            StatusCode::NOT_FOUND,
+            TEXT,
+            Bytes::from_static(b"there are /metrics, /healthz, /readyz and /find\n"),
+        ),
     };
     let mut response = Response::builder().status(status).header(CONTENT_TYPE, content_type);
     if status == StatusCode::METHOD_NOT_ALLOWED {
@@ -139,7 +155,45 @@ fn respond(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> 
     response.body(Full::new(body)).expect("constant parts are valid")
 }
 
+/// Searches off this thread, one after the other.
+async fn find(query: &str, state: &State, searches: &Arc<Semaphore>) -> Response<Full<Bytes>> {
+    let answer = |status: StatusCode, text: String| {
+        let response = Response::builder().status(status).header(CONTENT_TYPE, TEXT);
+        response.body(Full::new(format!("{text}\n").into())).expect("constant parts are valid")
+    };
+    let search = match KeySearch::from_query(query) {
+        Ok(search) => search,
+        Err(sentence) => return answer(StatusCode::BAD_REQUEST, sentence),
+    };
+    let Some(broker) = state.broker.get().cloned() else {
+        return answer(StatusCode::SERVICE_UNAVAILABLE, "the log is not open yet".to_owned());
+    };
+    let turn = Arc::clone(searches).acquire_owned().await.expect("the semaphore is never closed");
+    let searched = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        search.run(&broker.store)
+    });
+    match searched.await.expect("a search neither panics nor is cancelled") {
+        Ok(found) => {
+            let mut response = Response::builder().header(CONTENT_TYPE, JSON_LINES);
+            if found.more {
+                response = response.header(MORE, "true");
+            }
+            response.body(Full::new(found.lines.into())).expect("constant parts are valid")
+        }
+        Err(error) => {
+            let status = match error {
+                FindError::UnknownTopic(_) => StatusCode::NOT_FOUND,
+                FindError::KeysNotIndexed(_) => StatusCode::CONFLICT,
+                FindError::Log(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            answer(status, explain(&error))
+        }
+    }
+}
+
 const TEXT: &str = "text/plain; charset=utf-8";
+const JSON_LINES: &str = "application/jsonl";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Brings the gauges that mirror the log up to date, then everything as text.
@@ -150,6 +204,14 @@ fn scrape(state: &State) -> Vec<u8> {
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         metrics.commitlog_file_bytes.set(gauge(files));
         metrics.commitlog_appended_bytes.set(gauge(appended));
+        let space = broker.store.space();
+        metrics.disk_free_bytes.set(gauge(space.free));
+        metrics.disk_total_bytes.set(gauge(space.total));
+        metrics.disk_state.set(match space.state {
+            SpaceState::Ok => 0,
+            SpaceState::Low => 1,
+            SpaceState::Full => 2,
+        });
         metrics.topics.set(i64::try_from(broker.store.topics().len()).unwrap_or(i64::MAX));
         metrics.partitions.set(i64::try_from(broker.store.partition_count()).unwrap_or(i64::MAX));
     }

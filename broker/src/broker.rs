@@ -12,10 +12,11 @@ use storage::disk::{Disk, LocalDisk};
 use storage::{Clock, Error, Event, Listener, OpenError, Store, StoreConfig, SystemClock, Topic};
 use tokio::sync::Semaphore;
 
+use crate::cold_reads::ColdReads;
 use crate::config::Config;
 use crate::coordinator::runtime::{Groups, Runtime};
 use crate::partition::Waits;
-use crate::topic_config::TopicConfig;
+use crate::topic_config::{self, TopicConfig};
 use crate::topics::Topics;
 
 /// See the module.
@@ -29,6 +30,7 @@ pub struct Broker {
     pub(crate) clock: Arc<dyn Clock>,
     /// Held while records are searched for a timestamp.
     pub(crate) searches: Arc<Semaphore>,
+    pub(crate) cold_reads: ColdReads,
     /// Held while configs are read, changed and written back.
     pub(crate) config_changes: Mutex<()>,
     /// Kafka's cluster id: the store's own, in the base64 that Kafka writes ids with.
@@ -65,12 +67,15 @@ impl Broker {
                 on_stopped(reason);
             }
         });
+        let config = Arc::new(config);
         let store_config = StoreConfig {
             dir: config.data_dir.clone(),
             file_size: config.commitlog_file_bytes,
             flush: config.flush,
             checkpoint_bytes: config.checkpoint_bytes,
             producer_expiration: config.producer_id_expiration,
+            retention_check: config.retention_check_interval,
+            policies: topic_config::policies(Arc::clone(&config)),
             threads: true,
         };
         let (store, recovered) = Store::open(store_config, disk, Arc::clone(&clock), listener)?;
@@ -84,7 +89,7 @@ impl Broker {
         );
         waits.attach(&store);
         let (topics, cluster_id) = (Topics::new(&store), base64_id(store.cluster_id()));
-        let (config, config_changes) = (Arc::new(config), Mutex::default());
+        let config_changes = Mutex::default();
         let mut coordinator = None;
         let broker = Arc::new_cyclic(|broker| {
             let group_config = config.groups.coordinator_config();
@@ -100,6 +105,7 @@ impl Broker {
                 coordinator,
                 clock,
                 searches,
+                cold_reads: ColdReads::new(),
                 config_changes,
                 cluster_id,
             }

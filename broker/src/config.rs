@@ -54,6 +54,8 @@ pub struct Config {
     pub fetch_max_bytes: i32,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration: Duration,
+    /// `log.retention.check.interval.ms`.
+    pub retention_check_interval: Duration,
     /// What the group coordinator needs.
     pub groups: GroupConfig,
     /// `--data-dir`, `log.dirs`, `log.dir`.
@@ -223,6 +225,7 @@ impl Config {
             delete_topic_enable: settings.boolean("delete.topic.enable"),
             fetch_max_bytes: settings.int("fetch.max.bytes"),
             producer_id_expiration: settings.millis("producer.id.expiration.ms"),
+            retention_check_interval: settings.millis("log.retention.check.interval.ms"),
             groups: GroupConfig::from_settings(settings),
             data_dir: settings.data_dir()?,
             flush,

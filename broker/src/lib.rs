@@ -5,9 +5,11 @@
 mod admin;
 mod api;
 pub mod broker;
+mod cold_reads;
 pub mod config;
 pub mod coordinator;
 mod error_map;
+pub mod find;
 pub mod logging;
 mod metrics;
 mod net;

@@ -1,6 +1,9 @@
 //! The command line of `onelog`: flags to configuration, start, signals, exit code (0 after a clean stop, 1 otherwise).
+//! `onelog log` has its own codes, see `log_command`.
 
 mod allocator;
+mod find_command;
+mod log_command;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,13 +13,17 @@ use anyhow::Context as _;
 use broker::config::{Config, Flag, HostPort};
 use broker::server::{Server, write_ready_file};
 use broker::{logging, shutdown};
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use find_command::FindArguments;
+use log_command::LogArguments;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// A Kafka-protocol broker in one binary: one shared log, durable by default.
 #[derive(Debug, Parser)]
-#[command(name = "onelog", version, about)]
+#[command(name = "onelog", version, about, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Where to listen; port 0 takes any free one [default: 127.0.0.1:9092]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<HostPort>,
@@ -41,9 +48,18 @@ struct Arguments {
     /// File that is written once clients are served: first line HOST:PORT
     #[arg(long, value_name = "FILE")]
     ready_file: Option<String>,
-    /// Where to serve /metrics, /healthz and /readyz over HTTP [default: nowhere]
+    /// Where to serve /metrics, /healthz, /readyz and /find over HTTP [default: nowhere]
     #[arg(long, value_name = "HOST:PORT")]
     admin: Option<HostPort>,
+}
+
+/// What else the binary does than serve.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look into the log of a stopped broker: verify, dump, salvage
+    Log(LogArguments),
+    /// Find records by their key, in a stopped broker's directory or through a running broker
+    Find(FindArguments),
 }
 
 impl Arguments {
@@ -73,16 +89,27 @@ fn main() -> ExitCode {
         // Help and version are errors to clap; only real ones fail. A closed terminal is nobody to tell.
         Err(error) => {
             drop(error.print());
-            return if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { usage_code() } else { ExitCode::SUCCESS };
         }
     };
-    match run(arguments) {
+    let outcome = match arguments.command {
+        Some(Command::Log(arguments)) => return log_command::run(arguments),
+        Some(Command::Find(arguments)) => find_command::run(arguments),
+        None => run(arguments),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             drop(writeln!(std::io::stderr(), "error: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// For a command line that cannot be understood: 1, but 2 for `onelog log`, where 1 says that the log is damaged.
+fn usage_code() -> ExitCode {
+    let log = std::env::args_os().nth(1).is_some_and(|first| first == "log");
+    if log { ExitCode::from(log_command::FAILED) } else { ExitCode::FAILURE }
 }
 
 fn run(mut arguments: Arguments) -> anyhow::Result<()> {

@@ -26,6 +26,9 @@ pub(crate) struct Metrics {
     pub(crate) partitions: IntGauge,
     pub(crate) commitlog_file_bytes: IntGauge,
     pub(crate) commitlog_appended_bytes: IntGauge,
+    pub(crate) disk_free_bytes: IntGauge,
+    pub(crate) disk_total_bytes: IntGauge,
+    pub(crate) disk_state: IntGauge,
 }
 
 /// Counters of one API in one version, looked up once per connection.
@@ -87,6 +90,17 @@ impl Metrics {
                 "onelog_commitlog_appended_bytes",
                 "Bytes appended in those files.",
             ),
+            disk_free_bytes: gauge(
+                &registry,
+                "onelog_disk_free_bytes",
+                "Bytes free on the file system of the data directory.",
+            ),
+            disk_total_bytes: gauge(&registry, "onelog_disk_total_bytes", "Bytes of that file system."),
+            disk_state: gauge(
+                &registry,
+                "onelog_disk_state",
+                "0: enough room. 1: less than 5 % or four commitlog files. 2: none for the next file, records are refused.",
+            ),
             registry,
         }
     }
@@ -101,6 +115,11 @@ impl Metrics {
             requests: self.requests.with_label_values(&[name, version.as_str()]),
             seconds: self.request_seconds.with_label_values(&[name]),
         }
+    }
+
+    /// Shows a counter that lives elsewhere. Once for each.
+    pub(crate) fn show(&self, counter: IntCounter) {
+        registered(&self.registry, counter);
     }
 
     /// Everything in Prometheus' text format 0.0.4.

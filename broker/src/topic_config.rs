@@ -1,10 +1,11 @@
 //! Configs of topics: what a topic says itself, over what the broker says, over Kafka's defaults.
 //!
-//! Called by the admin handlers (describe, validate, alter) and, parsed and cached, by Produce. Layers, strongest first:
+//! Called by the admin handlers (describe, validate, alter) and, parsed and cached, by Produce and by storage. Layers, strongest first:
 //! topic override, dynamic config of this broker, dynamic default of all brokers, the broker's static properties, default
 //! (Kafka's `ConfigHelper`). Invariant: overrides are checked and written canonically before they reach the log.
 
 mod keys;
+mod log_policy;
 mod value;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use storage::Configs;
 
 use crate::config::{Config, KEYS, Kind};
 pub(crate) use keys::{TOPIC_KEYS, TopicKey, find};
+pub(crate) use log_policy::policies;
 pub(crate) use value::{canonical, list};
 
 /// Where a value comes from; the numbers are Kafka's `ConfigSource`.

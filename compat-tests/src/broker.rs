@@ -7,7 +7,7 @@ mod onelog;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -75,6 +75,8 @@ impl BrokerKind {
 pub struct Broker {
     kind: BrokerKind,
     folder: PathBuf,
+    /// Inside `folder` unless its owner keeps it elsewhere.
+    data: PathBuf,
     port: u16,
     process: Option<GuardedProcess>,
     log: PathBuf,
@@ -101,10 +103,25 @@ impl Broker {
         let folder = layout::scratch_dir(kind.name())?;
         let log = layout::log_file(&format!("broker-{}", kind.name()))?;
         let port = match kind {
-            BrokerKind::Onelog => onelog::prepare(&folder).map(|()| 0)?,
+            BrokerKind::Onelog => onelog::prepare(&folder, "").map(|()| 0)?,
             BrokerKind::Kafka => kafka::prepare(&folder)?,
         };
-        let mut broker = Self { kind, folder, port, process: None, log };
+        let data = folder.join("data");
+        let mut broker = Self { kind, folder, data, port, process: None, log };
+        broker.launch()?;
+        Ok(broker)
+    }
+
+    /// Onelog with its data in `data`, which stays when the broker is dropped, and more lines of configuration.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub fn start_on(data: PathBuf, properties: &str) -> Result<Self> {
+        let kind = BrokerKind::Onelog;
+        let folder = layout::scratch_dir(kind.name())?;
+        let log = layout::log_file(&format!("broker-{}", kind.name()))?;
+        onelog::prepare(&folder, properties)?;
+        let mut broker = Self { kind, folder, data, port: 0, process: None, log };
         broker.launch()?;
         Ok(broker)
     }
@@ -132,6 +149,17 @@ impl Broker {
         self.process = None;
     }
 
+    /// How the process ended, when it did by itself.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.process.as_mut().and_then(GuardedProcess::exit_status)
+    }
+
+    /// All that it printed since its first start.
+    #[must_use]
+    pub fn output(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// Starts it again on the same data and port, and waits until it serves.
     ///
     /// # Errors
@@ -143,7 +171,7 @@ impl Broker {
 
     fn launch(&mut self) -> Result<()> {
         let mut command = match self.kind {
-            BrokerKind::Onelog => onelog::command(&self.folder, self.port)?,
+            BrokerKind::Onelog => onelog::command(&self.folder, &self.data, self.port)?,
             BrokerKind::Kafka => kafka::command(&self.folder)?,
         };
         let output = File::options().create(true).append(true).open(&self.log)?;
@@ -155,7 +183,7 @@ impl Broker {
 
     /// `Some` once it answers Metadata with itself in it.
     fn serving(&mut self) -> Result<Option<()>> {
-        if let Some(status) = self.process.as_mut().and_then(GuardedProcess::exit_status) {
+        if let Some(status) = self.exit_status() {
             bail!(self.words(&format!("ended at its start with {status}")));
         }
         if self.kind == BrokerKind::Onelog {
@@ -166,7 +194,7 @@ impl Broker {
     }
 
     fn words(&self, what: &str) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.output();
         let lines: Vec<_> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(15)..].join("\n");
         format!("the broker {} {what}; the end of its output:\n{tail}", self.kind.name())

@@ -11,6 +11,7 @@ pub mod client;
 pub mod clock;
 pub mod driver;
 pub mod layout;
+pub mod load;
 pub mod process;
 pub mod record;
 pub mod results;

@@ -19,6 +19,7 @@ pub mod layout;
 pub mod layouts;
 pub mod record_batch;
 pub mod record_batch_builder;
+pub mod record_batch_rebuild;
 pub mod record_lookup;
 pub mod record_outline;
 pub mod record_set;

@@ -12,18 +12,22 @@ pub const LOG_OVERHEAD: usize = 12;
 /// The first byte covered by the batch CRC (attributes).
 pub const CRC_START: usize = 21;
 
-const LENGTH_AT: usize = 8;
+pub(crate) const LENGTH_AT: usize = 8;
 const LEADER_EPOCH_AT: usize = 12;
 const MAGIC_AT: usize = 16;
-const CRC_AT: usize = 17;
-const ATTRIBUTES_AT: usize = 21;
+pub(crate) const CRC_AT: usize = 17;
+pub(crate) const ATTRIBUTES_AT: usize = 21;
 const LAST_OFFSET_DELTA_AT: usize = 23;
-const BASE_TIMESTAMP_AT: usize = 27;
-const MAX_TIMESTAMP_AT: usize = 35;
+pub(crate) const BASE_TIMESTAMP_AT: usize = 27;
+pub(crate) const MAX_TIMESTAMP_AT: usize = 35;
 const PRODUCER_ID_AT: usize = 43;
 const PRODUCER_EPOCH_AT: usize = 51;
 const BASE_SEQUENCE_AT: usize = 53;
-const COUNT_AT: usize = 57;
+pub(crate) const COUNT_AT: usize = 57;
+
+/// Attribute bits that others set or clear.
+pub(crate) const CODEC_BITS: i16 = 0x07;
+pub(crate) const DELETE_HORIZON: i16 = 0x40;
 
 /// Why bytes are not a record batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -178,6 +182,13 @@ impl<'a> RecordBatchView<'a> {
     #[must_use]
     pub fn is_control(&self) -> bool {
         self.attributes() & 0x20 != 0
+    }
+
+    /// When tombstones and markers in the batch may go, ms: set by the first compaction that saw them (attribute bit 6).
+    /// It stands in place of the base timestamp, so record deltas count from it as they do from any other (KIP-534).
+    #[must_use]
+    pub fn delete_horizon(&self) -> Option<i64> {
+        (self.attributes() & DELETE_HORIZON != 0).then(|| self.base_timestamp())
     }
 
     /// Timestamp that record deltas count from, ms.

@@ -170,7 +170,7 @@ fn put_nullable_bytes(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 }
 
 /// A length that is not negative, as a zigzag varint.
-fn put_length(out: &mut Vec<u8>, length: usize) {
+pub(crate) fn put_length(out: &mut Vec<u8>, length: usize) {
     put_unsigned_varlong(out, u64::try_from(length).expect("usize has at most 64 bits") << 1);
 }
 

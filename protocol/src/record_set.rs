@@ -123,9 +123,15 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     header_count: usize,
     header_bytes: &'a [u8],
+    after_timestamp: &'a [u8],
 }
 
 impl<'a> Record<'a> {
+    /// What follows the timestamp delta, as it was written: offset delta, key, value, headers.
+    pub(crate) fn after_timestamp(&self) -> &'a [u8] {
+        self.after_timestamp
+    }
+
     /// The headers in their order on the wire, duplicate keys kept.
     #[must_use]
     pub fn headers(&self) -> RecordHeaders<'a> {
@@ -291,6 +297,7 @@ fn record(body: &[u8]) -> Result<Record<'_>, RecordError> {
     let mut cursor = Cursor::new(body);
     let attributes = read(&mut cursor, "attributes", Cursor::i8)?;
     let timestamp_delta = read(&mut cursor, "timestamp delta", Cursor::varlong)?;
+    let after_timestamp = &body[cursor.position()..];
     let offset_delta = read(&mut cursor, "offset delta", Cursor::varint)?;
     let key = nullable_bytes(&mut cursor, "key")?;
     let value = nullable_bytes(&mut cursor, "value")?;
@@ -307,7 +314,16 @@ fn record(body: &[u8]) -> Result<Record<'_>, RecordError> {
         return Err(RecordError::LengthMismatch { position: 0, unused: cursor.remaining() });
     }
     let header_bytes = &body[headers_at..];
-    Ok(Record { attributes, timestamp_delta, offset_delta, key, value, header_count, header_bytes })
+    Ok(Record {
+        attributes,
+        timestamp_delta,
+        offset_delta,
+        key,
+        value,
+        header_count,
+        header_bytes,
+        after_timestamp,
+    })
 }
 
 fn record_header<'a>(cursor: &mut Cursor<'a>) -> Result<RecordHeader<'a>, RecordError> {

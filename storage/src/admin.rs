@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::append::{append_metadata, metadata_draft};
 use crate::catalog::{TopicRecord, encode_configs};
 use crate::consume_queue::Entry;
+use crate::engine::Engine;
 use crate::error::TopicError;
 use crate::frame::FrameKind;
 use crate::partition_log::PartitionLog;
@@ -57,20 +58,26 @@ impl Store {
     /// `Unknown` when it is gone already.
     pub fn delete_topic(&self, topic: &Topic) -> Result<Position, TopicError> {
         let engine = self.engine();
+        let _unsettled = engine.settled.read().expect("no panic under this lock");
         let prepare = || {
             engine.catalog.topic_by_number(topic.number()).ok_or(TopicError::Unknown)?;
             Ok((metadata_draft(FrameKind::TopicDeleted, topic.number(), 0, 0, Bytes::new()), ()))
         };
-        let apply = |(), _| {
-            if let Some(topic) = engine.catalog.apply_topic_deleted(topic.number()) {
-                let dead = |entry: &Entry| engine.log.remove_live(entry);
-                topic
-                    .partitions()
-                    .iter()
-                    .for_each(|partition| partition.apply_deleted(&engine.extents, dead));
-            }
+        let apply = |(), frame| {
+            let topic = engine.catalog.apply_topic_deleted(topic.number(), frame);
+            topic
+                .iter()
+                .flat_map(|topic| topic.partitions().to_vec())
+                .for_each(|partition| partition.mark_deleted());
+            topic
         };
-        append_metadata(engine, prepare, apply).map(|((), end)| end)
+        let (topic, end) = append_metadata::<_, _, TopicError>(engine, prepare, apply)?;
+        let dead = |entry: &Entry| engine.log.remove_live(entry);
+        for partition in topic.iter().flat_map(|topic| topic.partitions().to_vec()) {
+            partition.clear(&engine.extents, dead);
+        }
+        engine.cleaner.notify();
+        Ok(end)
     }
 
     /// Grows a topic to `partitions` in all.
@@ -94,10 +101,18 @@ impl Store {
     /// # Errors
     /// `Unknown`, log failures.
     pub fn set_topic_configs(&self, topic: &Topic, configs: Configs) -> Result<Position, TopicError> {
-        self.change_topic(topic, |record| {
+        let end = self.change_topic(topic, |record| {
             record.configs = configs;
             Ok(())
-        })
+        })?;
+        self.policies_changed();
+        Ok(end)
+    }
+
+    /// Retention and compaction look at everything again, soon.
+    fn policies_changed(&self) {
+        self.engine().retention.all_changed();
+        self.engine().cleaner.notify();
     }
 
     fn change_topic(
@@ -135,8 +150,10 @@ impl Store {
         let catalog = &self.engine().catalog;
         let prepare =
             || Ok((metadata_draft(FrameKind::BrokerConfigs, 0, 0, 0, encode_configs(&configs)), configs));
-        append_metadata(self.engine(), prepare, |configs, frame| catalog.apply_broker_configs(configs, frame))
-            .map(|((), end)| end)
+        let apply = |configs, frame| catalog.apply_broker_configs(configs, frame);
+        let ((), end) = append_metadata::<_, _, TopicError>(self.engine(), prepare, apply)?;
+        self.policies_changed();
+        Ok(end)
     }
 
     /// Moves the log start forward (DeleteRecords). A lower or equal offset changes nothing.
@@ -155,19 +172,7 @@ impl Store {
         if offset <= log_start {
             return Ok(self.acknowledged());
         }
-        let numbers = (partition.topic_number(), partition.partition().unsigned_abs());
-        let engine = self.engine();
-        let prepare = || {
-            if partition.is_deleted() {
-                return Err(TopicError::Unknown);
-            }
-            Ok((metadata_draft(FrameKind::LogStart, numbers.0, numbers.1, offset, Bytes::new()), ()))
-        };
-        let dead = |entry: &Entry| engine.log.remove_live(entry);
-        let apply = |(), frame| partition.apply_log_start(offset, frame, &engine.extents, dead);
-        let (applied, end) = append_metadata(engine, prepare, apply)?;
-        applied.map_err(Arc::new)?;
-        Ok(end)
+        move_log_start(self.engine(), partition, offset)
     }
 
     /// Reserves one producer id that was never given before, also across kill -9, once the position is acknowledged.
@@ -187,6 +192,30 @@ impl Store {
         *next += 1;
         Ok((*next - 1, self.engine().log.written()))
     }
+}
+
+/// Moves the log start to `offset`, which is above it and not above the high watermark.
+///
+/// # Errors
+/// `Unknown` when the partition was deleted, log failures.
+pub(crate) fn move_log_start(
+    engine: &Engine,
+    partition: &PartitionLog,
+    offset: Offset,
+) -> Result<Position, TopicError> {
+    let numbers = (partition.topic_number(), partition.partition().unsigned_abs());
+    let _unsettled = engine.settled.read().expect("no panic under this lock");
+    let prepare = || {
+        if partition.is_deleted() {
+            return Err(TopicError::Unknown);
+        }
+        Ok((metadata_draft(FrameKind::LogStart, numbers.0, numbers.1, offset, Bytes::new()), ()))
+    };
+    let apply = |(), frame| partition.set_log_start(offset, frame);
+    let ((), end) = append_metadata(engine, prepare, apply)?;
+    partition.trim(&engine.extents, |entry: &Entry| engine.log.remove_live(entry)).map_err(Arc::new)?;
+    engine.cleaner.notify();
+    Ok(end)
 }
 
 fn check_partitions(partitions: u32) -> Result<(), TopicError> {

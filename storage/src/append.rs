@@ -98,6 +98,8 @@ impl Request {
 
 /// Appends the batches of this caller and of all who wait, as one group.
 pub(crate) fn append(engine: &Engine, batches: Vec<Append>) -> Vec<Outcome> {
+    // What is not in memory is read before the append lock is taken.
+    batches.iter().for_each(|append| append.partition.warm(&engine.extents));
     let own = Arc::new(Request(Mutex::new(Stage::Waiting(batches))));
     engine.waiting.lock().expect("no panic under this lock").push(Arc::clone(&own));
     let mut writer = engine.writer.lock().expect("no panic under the append lock");
@@ -152,17 +154,22 @@ impl Group {
         {
             return Ok(Appended { base_offset, end: writer.tail(), duplicate: true });
         }
-        let reserved = writer.reserve(&engine.log, size).map_err(Arc::new)?;
+        let reserved = writer.reserve_batch(&engine.log, size).map_err(Arc::new)?;
+        engine.freeze.before_change(&partition, &mut state, &engine.extents);
         let stamped = StampedBatch {
             batch: view,
             base_offset: state.next_offset,
             leader_epoch: partition.leader_epoch(),
         };
         let numbers = (partition.topic_number(), partition.partition().unsigned_abs());
-        state
-            .apply_batch(numbers, reserved.position, reserved.first, &stamped, &engine.extents)
+        let (policy, extents) = (partition.policy(), &engine.extents);
+        let closed = state
+            .apply_batch(numbers, reserved.position, reserved.first, &stamped, &policy, extents)
             .map_err(Arc::new)?;
-        writer.add_live(size as u64);
+        if closed {
+            engine.retention.segment_closed(&partition);
+        }
+        writer.add_live(reserved.end.0 - reserved.position.0);
         self.touched.push((Arc::clone(&partition), state.next_offset));
         let stamp = stamped_prefix(&view, stamped.base_offset, stamped.leader_epoch);
         writer.push(
@@ -172,6 +179,7 @@ impl Group {
                 partition: numbers.1,
                 base_offset: stamped.base_offset,
                 leader_epoch: stamped.leader_epoch,
+                log_index: 0,
                 stamp: Some((stamp, view.crc())),
                 body: batch.bytes.slice(CRC_START..),
             },
@@ -224,5 +232,5 @@ pub(crate) fn metadata_draft(
     base_offset: i64,
     body: Bytes,
 ) -> Draft {
-    Draft { kind, topic, partition, base_offset, leader_epoch: 0, stamp: None, body }
+    Draft { kind, topic, partition, base_offset, leader_epoch: 0, log_index: 0, stamp: None, body }
 }

@@ -7,11 +7,12 @@ mod payload;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use dashmap::DashMap;
 use uuid::Uuid;
 
+use crate::log_policy::Policies;
 use crate::partition_log::PartitionLog;
 use crate::position::Position;
 use crate::topic::{Configs, Topic};
@@ -19,11 +20,14 @@ use crate::topic::{Configs, Topic};
 pub(crate) use payload::{TopicRecord, decode_configs, encode_configs};
 
 /// All topics and the few other things that metadata frames describe.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Catalog {
+    policies: Option<Policies>,
     by_name: DashMap<Arc<str>, Arc<Topic>>,
     by_id: DashMap<Uuid, Arc<Topic>>,
     by_number: RwLock<BTreeMap<u32, Arc<Topic>>>,
+    /// Deletions that files older than them may contradict.
+    deleted: Mutex<BTreeMap<u32, Deleted>>,
     next_number: AtomicU32,
     /// Producer ids below are given away, as far as the log knows.
     reserved_producer_ids: AtomicI64,
@@ -32,7 +36,21 @@ pub(crate) struct Catalog {
     broker_configs_frame: AtomicU64,
 }
 
+/// A topic that is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deleted {
+    /// Everything that the log says of the topic stands below.
+    pub(crate) at: Position,
+    /// Where the log last said that it is deleted.
+    pub(crate) frame: Position,
+}
+
 impl Catalog {
+    /// An empty one; `policies` says what topics' configs mean.
+    pub(crate) fn new(policies: Policies) -> Self {
+        Self { policies: Some(policies), ..Self::default() }
+    }
+
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         self.by_name.get(name).map(|topic| Arc::clone(&topic))
     }
@@ -83,7 +101,14 @@ impl Catalog {
         topic.set_frame(frame);
         topic.grow_to(record.partitions);
         topic.set_configs(record.configs);
+        self.set_policy(&topic);
         topic
+    }
+
+    fn set_policy(&self, topic: &Topic) {
+        if let Some(policies) = &self.policies {
+            topic.policy().set(policies(topic.name(), &topic.configs(), &self.broker_configs()));
+        }
     }
 
     fn insert(&self, number: u32, record: &TopicRecord) -> Arc<Topic> {
@@ -95,8 +120,15 @@ impl Catalog {
         topic
     }
 
-    /// Removes the topic and returns it, for its partitions to be cleared.
-    pub(crate) fn apply_topic_deleted(&self, number: u32) -> Option<Arc<Topic>> {
+    /// Removes the topic and returns it, for its partitions to be cleared. `frame` is where the log says so.
+    pub(crate) fn apply_topic_deleted(&self, number: u32, frame: Position) -> Option<Arc<Topic>> {
+        self.raise_next_number(number + 1);
+        self.deleted
+            .lock()
+            .expect("no panic under this lock")
+            .entry(number)
+            .or_insert(Deleted { at: frame, frame })
+            .frame = frame;
         let topic = self.by_number.write().expect("no panic under this lock").remove(&number)?;
         self.by_id.remove(&topic.id());
         self.by_name.remove_if(topic.name(), |_, current| current.number() == number);
@@ -111,6 +143,27 @@ impl Catalog {
     pub(crate) fn apply_broker_configs(&self, configs: Configs, frame: Position) {
         self.broker_configs_frame.store(frame.0, Ordering::Relaxed);
         *self.broker_configs.write().expect("no panic under this lock") = Arc::new(configs);
+        self.topics().iter().for_each(|topic| self.set_policy(topic));
+    }
+
+    /// Deletions by topic number that must stay known.
+    pub(crate) fn deleted(&self) -> Vec<(u32, Deleted)> {
+        self.deleted
+            .lock()
+            .expect("no panic under this lock")
+            .iter()
+            .map(|(number, at)| (*number, *at))
+            .collect()
+    }
+
+    /// From a snapshot.
+    pub(crate) fn set_deleted(&self, number: u32, deleted: Deleted) {
+        self.deleted.lock().expect("no panic under this lock").insert(number, deleted);
+    }
+
+    /// The log begins at `begin`: what was deleted before is said nowhere any more.
+    pub(crate) fn forget_deleted_below(&self, begin: Position) {
+        self.deleted.lock().expect("no panic under this lock").retain(|_, deleted| deleted.at >= begin);
     }
 
     /// From a snapshot, or after an insert: numbers below were used.

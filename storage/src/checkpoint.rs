@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::position::Position;
 
 /// Slots lie in pages of their own, so that a torn write cannot touch both.
-const SLOT_SPACING: usize = 4096;
-const SLOT_LEN: usize = 56;
+pub(crate) const SLOT_SPACING: usize = 4096;
+pub(crate) const SLOT_LEN: usize = 56;
 /// "OLCK" and format version 1.
 const MAGIC: u64 = 0x4f4c_434b_0000_0001;
 
@@ -86,7 +86,7 @@ impl Checkpoint {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let u64_at = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
         let u32_at = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
         let valid = u64_at(0) == MAGIC && crc32c::crc32c(&bytes[..SLOT_LEN - 4]) == u32_at(SLOT_LEN - 4);

@@ -6,13 +6,17 @@
 
 mod entry;
 mod extents;
+mod inspected;
+mod resident;
+mod rewritten;
 
 use crate::error::Error;
 use crate::position::Offset;
 
-pub(crate) use entry::{Entry, FIRST_OF_GROUP};
+pub(crate) use entry::Entry;
 pub(crate) use extents::Extents;
 use extents::{ENTRIES_PER_PAGE, NO_PAGE};
+pub(crate) use inspected::NamedPage;
 
 /// A full page in an extent file, with what searches need to know without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub(crate) struct ConsumeQueue {
     tail_page: u32,
     /// The tail has entries that no extent file holds.
     dirty: bool,
+    /// Nothing was pushed since the last checkpoint.
+    idle: bool,
     running_max: i64,
 }
 
@@ -52,6 +58,7 @@ impl Default for ConsumeQueue {
             tail: Tail::Loaded(Vec::new()),
             tail_page: NO_PAGE,
             dirty: false,
+            idle: false,
             running_max: -1,
         }
     }
@@ -76,6 +83,7 @@ impl ConsumeQueue {
             tail,
             tail_page: directory.tail_page,
             dirty: false,
+            idle: true,
             running_max: directory.running_max,
         }
     }
@@ -121,21 +129,33 @@ impl ConsumeQueue {
         tail.push(entry);
         let full = tail.len() == ENTRIES_PER_PAGE;
         self.dirty = true;
+        self.idle = false;
         if full {
             self.seal_tail(topic, partition, extents);
         }
         Ok(())
     }
 
+    /// Drops the tail from memory when nothing was pushed since it was saved; the next use reads it again.
+    pub(crate) fn release_idle_tail(&mut self) {
+        if let Tail::Loaded(entries) = &self.tail
+            && self.idle
+            && !entries.is_empty()
+        {
+            self.tail = Tail::OnDisk(u8::try_from(entries.len()).expect("a page has 85 entries"));
+        }
+        self.idle = true;
+    }
+
+    /// Reads the tail if it is not in memory.
+    pub(crate) fn warm(&mut self, extents: &Extents) -> Result<(), Error> {
+        self.load_tail(extents).map(drop)
+    }
+
     fn seal_tail(&mut self, topic: u32, partition: u32, extents: &Extents) {
         let Tail::Loaded(entries) = &mut self.tail else { return };
         let number = if self.tail_page == NO_PAGE { extents.allocate() } else { self.tail_page };
-        let page = PageRef {
-            number,
-            first_offset: entries[0].base_offset,
-            max_timestamp: entries.iter().map(|entry| entry.max_timestamp).max().unwrap_or(-1),
-            running_max: self.running_max,
-        };
+        let page = PageRef::of(number, entries);
         extents.put(number, entry::encode_page(topic, partition, entries));
         extents.relieve();
         entries.clear();
@@ -169,7 +189,7 @@ impl ConsumeQueue {
     ) -> Result<(), Error> {
         let after = self.pages.partition_point(|page| page.first_offset <= from);
         for index in after.saturating_sub(1)..self.pages.len() {
-            let entries = extents.read(self.pages[index].number)?;
+            let entries = extents.read_sealed(&self.pages[index])?;
             let start = entries.partition_point(|entry| entry.last_offset() < from);
             if !entries[start..].iter().all(&mut visit) {
                 return Ok(());
@@ -181,24 +201,18 @@ impl ConsumeQueue {
         Ok(())
     }
 
-    /// The first offset from which a batch with `max_timestamp >= timestamp` may start, judged page by page; `None`
-    /// when no page can hold one. `visit_from` that offset finds the batch within one page.
-    pub(crate) fn first_page_reaching(&mut self, timestamp: i64, log_start: Offset) -> Option<Offset> {
-        let start = self.pages.partition_point(|page| page.first_offset <= log_start).saturating_sub(1);
-        // The running maximum is monotone. Where it was below `timestamp` at the log start, the first page whose
-        // running maximum reaches it is the first whose own maximum does; else trimmed batches blur it: scan.
-        let blurred = start.checked_sub(1).is_some_and(|before| self.pages[before].running_max >= timestamp)
-            || (log_start > 0 && start == 0);
+    /// The first offset, not below `from`, at which a batch with `max_timestamp >= timestamp` may start, judged page by
+    /// page; `None` when no page can hold one.
+    pub(crate) fn first_page_reaching(&self, timestamp: i64, from: Offset) -> Option<Offset> {
+        let start = self.pages.partition_point(|page| page.first_offset <= from).saturating_sub(1);
         let pages = &self.pages[start..];
-        let found = if blurred {
-            pages.iter().position(|page| page.max_timestamp >= timestamp)
-        } else {
-            Some(pages.partition_point(|page| page.running_max < timestamp)).filter(|at| *at < pages.len())
-        };
-        match found {
-            Some(at) => Some(pages[at].first_offset.max(log_start)),
+        // The running maximum is monotone and no page's own maximum is greater. Where it counts batches that are trimmed by
+        // now, the first pages that it names need not reach `timestamp` themselves.
+        let named = pages.partition_point(|page| page.running_max < timestamp);
+        match pages[named..].iter().find(|page| page.max_timestamp >= timestamp) {
+            Some(page) => Some(page.first_offset.max(from)),
             None if self.running_max < timestamp => None,
-            None => Some(self.tail_offset(log_start)),
+            None => Some(self.tail_offset(from)),
         }
     }
 

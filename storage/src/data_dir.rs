@@ -19,8 +19,8 @@ const FORMAT_VERSION: u32 = 1;
 const FORMAT_MAGIC: [u8; 8] = *b"ONELOG\0\0";
 const FORMAT_LEN: usize = 40;
 /// What may lie in it; `lost+found` is a mounted file system's own.
-const OURS: [&str; 8] =
-    ["lock", "format", "abort", "checkpoint", "commitlog", "consumequeue", "snapshot", "lost+found"];
+const OURS: [&str; 9] =
+    ["lock", "format", "abort", "checkpoint", "commitlog", "consumequeue", "snapshot", "index", "lost+found"];
 
 /// Paths in a data directory.
 #[derive(Debug, Clone)]
@@ -54,6 +54,10 @@ impl DataDir {
 
     pub(crate) fn snapshots(&self) -> PathBuf {
         self.root.join("snapshot")
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root.join("index")
     }
 
     pub(crate) fn checkpoint(&self) -> PathBuf {
@@ -101,12 +105,31 @@ impl DataDir {
                     file.read(0, FORMAT_LEN).map_err(|error| Error::io("read", self.format(), error))?;
                 self.decode_format(&bytes)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(disk, file_size),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.check_holds_no_log(disk)?;
+                self.create(disk, Format { store_id: Uuid::new_v4(), file_size })
+            }
             Err(error) => Err(Error::io("open", self.format(), error).into()),
         }
     }
 
-    fn create(&self, disk: &dyn Disk, file_size: u64) -> Result<Format, OpenError> {
+    /// A log without its identity is not a new directory.
+    fn check_holds_no_log(&self, disk: &dyn Disk) -> Result<(), Error> {
+        let held = match disk.list(&self.commit_log()) {
+            Ok(names) => !names.is_empty(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(Error::io("list", self.commit_log(), error)),
+        };
+        if !held {
+            return Ok(());
+        }
+        let what = "the file is missing beside a commitlog; put it back from a backup".to_owned();
+        Err(Error::Corrupt { file: self.format(), at: 0, position: Position::default(), what })
+    }
+
+    /// Lays out a new directory with this identity.
+    pub(crate) fn create(&self, disk: &dyn Disk, format: Format) -> Result<Format, OpenError> {
+        let file_size = format.file_size;
         if !(64 * 1024..=u64::from(u32::MAX)).contains(&file_size) || !file_size.is_multiple_of(4096) {
             let what = format!(
                 "commitlog file size is {file_size} bytes; it must be a multiple of 4096 between 65536 and 4294963200"
@@ -116,7 +139,6 @@ impl DataDir {
         for dir in [self.commit_log(), self.consume_queue(), self.snapshots()] {
             disk.create_dir_all(&dir).map_err(|error| Error::io("create", &dir, error))?;
         }
-        let format = Format { store_id: Uuid::new_v4(), file_size };
         write_atomically(disk, &self.root, "format", &encode_format(format))?;
         Ok(format)
     }
@@ -152,7 +174,13 @@ impl DataDir {
 
     /// Marks the directory as in use by a running process.
     pub(crate) fn mark_running(&self, disk: &dyn Disk) -> Result<(), Error> {
-        write_atomically(disk, &self.root, "abort", format!("{}\n", process::id()).as_bytes())
+        match write_atomically(disk, &self.root, "abort", format!("{}\n", process::id()).as_bytes()) {
+            // Its name is the mark; a full disk has no block for who made it.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+                write_atomically(disk, &self.root, "abort", &[])
+            }
+            written => written,
+        }
     }
 
     /// Removes the mark: the store was closed properly.

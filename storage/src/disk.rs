@@ -20,6 +20,15 @@ pub use local::LocalDisk;
 /// A held directory lock; dropping it releases the lock.
 pub type DirLock = Box<dyn Any + Send + Sync>;
 
+/// Room on a file system, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// What an ordinary process can still write.
+    pub free: u64,
+    /// All of it.
+    pub total: u64,
+}
+
 /// A file system. Names and removals are durable only after [`Disk::sync_dir`] of their directory.
 pub trait Disk: Send + Sync + Debug {
     /// Creates a directory and its parents.
@@ -57,6 +66,11 @@ pub trait Disk: Send + Sync + Debug {
     /// # Errors
     /// As the system says; poisons the log.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Room on the file system that holds `dir`.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn room(&self, dir: &Path) -> io::Result<Room>;
     /// Takes the exclusive lock of the file at `path` and writes `contents` into it. `None` when another process has it.
     ///
     /// # Errors
@@ -87,6 +101,14 @@ pub trait DiskFile: Send + Sync + Debug {
     /// # Errors
     /// `UnexpectedEof` past the end.
     fn copy(&self, at: u64, len: usize) -> io::Result<Bytes>;
+    /// Whether `read` of the range waits for no device, as far as the system tells; `true` where it does not.
+    fn is_resident(&self, _at: u64, _len: u64) -> bool {
+        true
+    }
+    /// Asks the system to have the range in memory soon. Advice: nothing fails.
+    fn read_ahead(&self, _at: u64, _len: u64) {}
+    /// Tells the system that the range need not stay in memory. Advice: what is mapped or not on the device yet stays.
+    fn release(&self, _at: u64, _len: u64) {}
     /// Behind the last byte that may not be zero, as far as the file system knows without reading.
     ///
     /// # Errors

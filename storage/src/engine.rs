@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::time::Duration;
 
 use crate::append::Request;
 use crate::catalog::Catalog;
@@ -16,8 +17,11 @@ use crate::data_dir::DataDir;
 use crate::disk::Disk;
 use crate::error::Error;
 use crate::housekeeping::PRODUCER_EXPIRY_INTERVAL_MS;
+use crate::index_file::IndexFiles;
 use crate::partition_log::PartitionLog;
 use crate::position::{Offset, Position};
+use crate::retention::{FIRST_RETENTION_CHECK, RetentionQueue};
+use crate::snapshot::Freeze;
 use crate::store::{Event, FlushMode, Listener, StoreConfig};
 
 pub(crate) struct Engine {
@@ -28,6 +32,7 @@ pub(crate) struct Engine {
     pub(crate) log: CommitLog,
     pub(crate) extents: Extents,
     pub(crate) catalog: Catalog,
+    pub(crate) index_files: IndexFiles,
     /// The append lock.
     pub(crate) writer: Mutex<LogWriter>,
     /// Callers that wait for the append lock with their batches.
@@ -36,6 +41,13 @@ pub(crate) struct Engine {
     acknowledged: AtomicU64,
     pub(crate) flusher: Wake,
     pub(crate) housekeeper: Wake,
+    pub(crate) cleaner: Wake,
+    pub(crate) indexer: Wake,
+    pub(crate) retention: RetentionQueue,
+    pub(crate) freeze: Freeze,
+    /// Held for reading between a frame and the last of its effects on the projections, for writing while a checkpoint
+    /// takes their state: it sees all effects of a frame or none.
+    pub(crate) settled: RwLock<()>,
     closed: AtomicBool,
     /// Sequence and position of the last checkpoint; held while one is written.
     pub(crate) last_checkpoint: Mutex<(u64, Position)>,
@@ -59,9 +71,12 @@ pub(crate) struct Parts {
 
 impl Engine {
     pub(crate) fn new(parts: Parts, listener: Listener) -> Self {
+        let first_check = parts.config.retention_check.min(FIRST_RETENTION_CHECK);
+        let retention = RetentionQueue::starting_in(first_check, parts.clock.now_ms());
         let next_expiry_ms = parts.clock.now_ms() + PRODUCER_EXPIRY_INTERVAL_MS;
         Self {
             acknowledged: AtomicU64::new(parts.log.written().0),
+            index_files: IndexFiles::new(Arc::clone(&parts.disk), parts.dir.index()),
             config: parts.config,
             disk: parts.disk,
             clock: parts.clock,
@@ -74,6 +89,11 @@ impl Engine {
             unacknowledged: Unacknowledged::default(),
             flusher: Wake::default(),
             housekeeper: Wake::default(),
+            cleaner: Wake::default(),
+            indexer: Wake::default(),
+            retention,
+            freeze: Freeze::default(),
+            settled: RwLock::default(),
             closed: AtomicBool::new(false),
             last_checkpoint: Mutex::new(parts.last_checkpoint),
             next_producer_expiry_ms: AtomicI64::new(next_expiry_ms),
@@ -101,6 +121,8 @@ impl Engine {
         self.closed.store(true, Ordering::Release);
         self.flusher.notify();
         self.housekeeper.notify();
+        self.cleaner.notify();
+        self.indexer.notify();
     }
 
     /// After a group was written up to `end`: acknowledges it, or has it synced first, as the flush mode says.
@@ -114,6 +136,10 @@ impl Engine {
             FlushMode::Interval(_) | FlushMode::Os => self.acknowledge(end),
         }
         self.housekeeper.notify();
+        self.indexer.notify();
+        if self.retention.has_work() {
+            self.cleaner.notify();
+        }
     }
 
     /// Publishes everything below `position` to consumers and waiting producers.
@@ -183,5 +209,13 @@ impl Wake {
         while !self.pending.swap(false, Ordering::AcqRel) {
             guard = self.changed.wait(guard).expect("no panic under this lock");
         }
+    }
+
+    /// The same, but returns after `timeout` in any case.
+    pub(crate) fn wait_timeout(&self, timeout: Duration) {
+        let guard = self.lock.lock().expect("no panic under this lock");
+        let silent = |_: &mut ()| !self.pending.swap(false, Ordering::AcqRel);
+        let woken = self.changed.wait_timeout_while(guard, timeout, silent);
+        drop(woken.expect("no panic under this lock"));
     }
 }

@@ -36,6 +36,11 @@ pub(crate) enum FrameKind {
     ProducerIds = 6,
     /// The whole of the dynamic broker configs.
     BrokerConfigs = 7,
+    /// Which files the log has: those given up, those rewritten, and the compactions that came with them.
+    Files = 8,
+    /// The partition's batches below the base offset field count only in files of at least the incarnation in the log
+    /// index field.
+    Compacted = 9,
 }
 
 impl FrameKind {
@@ -48,6 +53,8 @@ impl FrameKind {
             Self::LogStart,
             Self::ProducerIds,
             Self::BrokerConfigs,
+            Self::Files,
+            Self::Compacted,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == value)

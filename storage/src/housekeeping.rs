@@ -1,5 +1,5 @@
-//! Background work of the store: the next file ahead of need, queue pages to their extents, checkpoints, dead files,
-//! silent producers.
+//! Background work of the store: the next file ahead of need, queue pages to their extents, checkpoints, silent
+//! producers.
 //!
 //! One thread; every step is a function that deterministic tests call themselves. Nothing here holds the append lock
 //! but the freezing of state for a checkpoint.
@@ -14,8 +14,7 @@ use crate::data_dir::write_atomically;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::flush::flush_once;
-use crate::position::Position;
-use crate::restate::restate;
+use crate::retried::Retried;
 use crate::snapshot;
 
 /// Between two rounds under load.
@@ -24,16 +23,20 @@ const ROUND: Duration = Duration::from_millis(20);
 /// Between two looks for silent producers (Kafka's `producer.id.expiration.check.interval.ms`).
 pub(crate) const PRODUCER_EXPIRY_INTERVAL_MS: i64 = 600_000;
 
-/// Runs until the store is closed. Sleeps while nothing is appended.
+/// Between two attempts at what failed or found no room.
+const RETRY: Duration = Duration::from_millis(500);
+/// Between two looks at the disk while nothing is appended.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Runs until the store is closed. All but sleeps while nothing is appended.
 pub(crate) fn run(engine: &Arc<Engine>) {
+    let mut work = Retried::new("housekeeping");
     loop {
-        engine.housekeeper.wait();
+        engine.housekeeper.wait_timeout(if work.failing() || engine.log.is_full() { RETRY } else { IDLE });
         if engine.is_closed() {
             return;
         }
-        if let Err(error) = round(engine) {
-            tracing::warn!(%error, "housekeeping failed; it is tried again");
-        }
+        work.note(round(engine));
         thread::sleep(ROUND);
     }
 }
@@ -44,16 +47,24 @@ pub(crate) fn round(engine: &Engine) -> Result<(), Arc<Error>> {
         return Ok(());
     }
     let written = engine.log.written().0;
-    if written % engine.log.file_size() > engine.log.file_size() / 4 {
-        engine.log.prepare_next()?;
+    if written % engine.log.file_size() > engine.log.file_size() / 4 || engine.log.is_full() {
+        match engine.log.prepare_next() {
+            // The rest of the round goes on without: some of it makes room.
+            Err(Error::Full(_)) => {}
+            prepared => prepared?,
+        }
     }
+    engine.log.space();
     engine.extents.write_pending()?;
     let (_, position) = *engine.last_checkpoint.lock().expect("no panic under this lock");
-    if written - position.0 >= engine.config.checkpoint_bytes {
+    // The cleaner may have written a checkpoint since.
+    if written.saturating_sub(position.0) >= engine.config.checkpoint_bytes {
         checkpoint(engine, false)?;
+        // Files below it may be rewritten now.
+        engine.cleaner.notify();
     }
     expire_producers(engine);
-    give_up_dead_files(engine)
+    Ok(())
 }
 
 /// Forgets producers that have been silent for long. Only appends add producers, so no timer is needed.
@@ -70,36 +81,26 @@ fn expire_producers(engine: &Engine) {
     }
 }
 
-/// Files at the log's beginning whose batches were all deleted become spare ones. What else they say that still holds
-/// is said again at the log's end first.
-fn give_up_dead_files(engine: &Engine) -> Result<(), Arc<Error>> {
-    let Some(end) = engine.log.dead_upto() else { return Ok(engine.log.remove_surplus()?) };
-    restate(engine, end)?;
-    checkpoint_from(engine, end, false)?;
-    Ok(engine.log.retire(end)?)
-}
-
 /// Writes a checkpoint at the log's end. A crash anywhere leaves the previous one usable.
 pub(crate) fn checkpoint(engine: &Engine, clean: bool) -> Result<(), Error> {
-    checkpoint_from(engine, engine.log.begin(), clean)
-}
-
-/// The same; the log begins at `begin` from then on.
-fn checkpoint_from(engine: &Engine, begin: Position, clean: bool) -> Result<(), Error> {
     let mut last = engine.last_checkpoint.lock().expect("no panic under this lock");
     let (frozen, position, quarantined) = {
-        let writer = engine.writer.lock().expect("no panic under the append lock");
-        let live: Vec<_> = engine.log.live().into_iter().filter(|(file, _)| *file >= begin).collect();
-        let frozen = snapshot::encode(&engine.catalog, &engine.extents, &live, writer.tail());
-        (frozen, writer.tail(), engine.extents.quarantined())
+        let _all_settled = engine.settled.write().expect("no panic under this lock");
+        let (draft, position, quarantined) = {
+            let writer = engine.writer.lock().expect("no panic under the append lock");
+            engine.freeze.begin();
+            let draft = snapshot::begin(&engine.catalog, &engine.log, writer.tail());
+            (draft, writer.tail(), engine.extents.quarantined())
+        };
+        (draft.finish(&engine.extents, &engine.freeze), position, quarantined)
     };
     flush_once(engine)?;
     engine.extents.write_pending()?;
-    engine.extents.sync()?;
+    engine.extents.sync(engine.log.poison()).inspect_err(|error| engine.poisoned(&error.to_string()))?;
     let (previous, sequence) = (last.0, last.0 + 1);
     write_atomically(&*engine.disk, &engine.dir.snapshots(), &snapshot_name(sequence), &frozen)?;
     let durable = engine.log.synced();
-    let next_incarnation = engine.log.next_incarnation();
+    let (begin, next_incarnation) = (engine.log.begin(), engine.log.next_incarnation());
     Checkpoint { sequence, position, durable, begin, next_incarnation, clean }
         .store(&*engine.disk, &engine.dir)?;
     *last = (sequence, position);

@@ -4,6 +4,7 @@
 //! file this is, so frames left over from an earlier use never validate.
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::disk::{Disk, DiskFile};
+use crate::manifest::FileRecord;
 use crate::position::Position;
 
 /// Bytes before the first frame.
@@ -19,6 +21,28 @@ pub(crate) const FILE_HEADER_LEN: u64 = 4096;
 /// "OLOG" and format version 1.
 const MAGIC: u64 = 0x4f4c_4f47_0000_0001;
 const USED: usize = 48;
+/// Where in the header it says what the file is for, and what it says of a rewrite file.
+const PURPOSE_AT: usize = 28;
+const REWRITTEN: u8 = 1;
+/// Positions of rewrite files start here: append files never get so far.
+const FIRST_REWRITTEN: u64 = 1 << 62;
+
+/// Where rewrite file number `index` begins, in a log of files of `file_size` bytes.
+pub(crate) fn rewritten_base(index: u64, file_size: u64) -> Position {
+    Position(FIRST_REWRITTEN + index * file_size)
+}
+
+/// The number of the rewrite file that begins at `base`.
+pub(crate) fn rewritten_index(base: Position, file_size: u64) -> u64 {
+    (base.0 - FIRST_REWRITTEN) / file_size
+}
+
+impl Position {
+    /// Whether it lies in a rewrite file.
+    pub(crate) fn is_rewritten(self) -> bool {
+        self.0 >= FIRST_REWRITTEN
+    }
+}
 
 /// Why a file is not a commitlog file.
 #[derive(Debug, Error)]
@@ -40,6 +64,7 @@ pub(crate) enum FileHeaderError {
 pub(crate) struct MappedFile {
     base: Position,
     incarnation: u32,
+    path: PathBuf,
     file: Arc<dyn DiskFile>,
     /// Bytes of batches that some partition still has.
     live: AtomicU64,
@@ -69,7 +94,11 @@ impl MappedFile {
         file.write_all_at(&mut [IoSlice::new(&header)], 0)?;
         file.sync()?;
         disk.sync_dir(dir)?;
-        Ok(Self { base, incarnation, file, live: AtomicU64::new(0) })
+        Ok(Self::with(dir, base, incarnation, file))
+    }
+
+    fn with(dir: &Path, base: Position, incarnation: u32, file: Arc<dyn DiskFile>) -> Self {
+        Self { base, incarnation, path: Self::path(dir, base), file, live: AtomicU64::new(0) }
     }
 
     /// Turns the spare file that was at `old`, which nobody reads any more, into the one for `base`: its blocks are
@@ -89,7 +118,17 @@ impl MappedFile {
         file.sync()?;
         disk.rename(&spare, &Self::path(dir, base))?;
         disk.sync_dir(dir)?;
-        Ok(Self { base, incarnation, file, live: AtomicU64::new(0) })
+        Ok(Self::with(dir, base, incarnation, file))
+    }
+
+    /// What manifests and snapshots say of it.
+    pub(crate) fn record(&self) -> FileRecord {
+        FileRecord { base: self.base, len: self.len(), incarnation: self.incarnation }
+    }
+
+    /// Bytes on disk.
+    pub(crate) fn len(&self) -> u64 {
+        self.file.len()
     }
 
     /// Alive while this or bytes read from it are held.
@@ -116,12 +155,25 @@ impl MappedFile {
         size: u64,
     ) -> Result<Self, FileHeaderError> {
         let file = disk.open(&Self::path(dir, base))?;
-        if file.len() != size {
-            return Err(FileHeaderError::Length { found: file.len(), expected: size });
+        let wrong_length = |expected| FileHeaderError::Length { found: file.len(), expected };
+        if base.is_rewritten() {
+            if file.len() < FILE_HEADER_LEN || file.len() > size {
+                return Err(wrong_length(size));
+            }
+        } else if file.len() != size {
+            return Err(wrong_length(size));
         }
         let header = file.read(0, USED)?;
-        let incarnation = decode_header(&header, base)?;
-        Ok(Self { base, incarnation, file, live: AtomicU64::new(0) })
+        let (incarnation, length) = decode_header(&header, base)?;
+        if length != file.len() {
+            return Err(wrong_length(length));
+        }
+        Ok(Self::with(dir, base, incarnation, file))
+    }
+
+    /// Where the file is, for messages.
+    pub(crate) fn file_name(&self) -> PathBuf {
+        self.path.clone()
     }
 
     pub(crate) fn base(&self) -> Position {
@@ -150,6 +202,21 @@ impl MappedFile {
         self.file.copy(position.0 - self.base.0, len)
     }
 
+    /// Whether `read` of the range waits for no device.
+    pub(crate) fn is_resident(&self, range: &Range<Position>) -> bool {
+        self.file.is_resident(range.start.0 - self.base.0, range.end.0 - range.start.0)
+    }
+
+    /// Asks the system to have the range in memory soon.
+    pub(crate) fn read_ahead(&self, range: &Range<Position>) {
+        self.file.read_ahead(range.start.0 - self.base.0, range.end.0 - range.start.0);
+    }
+
+    /// Tells the system that the range need not stay in memory.
+    pub(crate) fn release(&self, range: &Range<Position>) {
+        self.file.release(range.start.0 - self.base.0, range.end.0 - range.start.0);
+    }
+
     /// Behind the last byte that may not be zero. Asked before the file is read: what is read counts as data later.
     pub(crate) fn data_end(&self) -> io::Result<Position> {
         Ok(self.base.plus(self.file.data_end()?))
@@ -172,12 +239,16 @@ fn encode_header(base: Position, incarnation: u32, size: u64) -> Vec<u8> {
     out.extend_from_slice(&size.to_be_bytes());
     out.extend_from_slice(&incarnation.to_be_bytes());
     out.resize(USED - 4, 0);
+    if base.is_rewritten() {
+        out[PURPOSE_AT] = REWRITTEN;
+    }
     let crc = crc32c::crc32c(&out);
     out.extend_from_slice(&crc.to_be_bytes());
     out
 }
 
-fn decode_header(bytes: &[u8], named: Position) -> Result<u32, FileHeaderError> {
+/// Incarnation and length.
+fn decode_header(bytes: &[u8], named: Position) -> Result<(u32, u64), FileHeaderError> {
     let u64_at = |at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
     let u32_at = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
     if u64_at(0) != MAGIC {
@@ -189,5 +260,5 @@ fn decode_header(bytes: &[u8], named: Position) -> Result<u32, FileHeaderError> 
     if u64_at(8) != named.0 {
         return Err(FileHeaderError::Position { found: u64_at(8), named: named.0 });
     }
-    Ok(u32_at(24))
+    Ok((u32_at(24), u64_at(16)))
 }

@@ -5,6 +5,7 @@
 
 mod apply;
 mod files;
+mod rebuild;
 mod scan;
 
 use std::sync::Arc;
@@ -20,13 +21,16 @@ use crate::disk::Disk;
 use crate::engine::Parts;
 use crate::error::{Error, OpenError};
 use crate::housekeeping::snapshot_name;
+use crate::log_policy::Policies;
+use crate::manifest::FileRecord;
 use crate::mapped_file::{FILE_HEADER_LEN, MappedFile};
 use crate::position::Position;
 use crate::snapshot;
 use crate::store::StoreConfig;
 
-use apply::{Pass, Replay};
-use files::LogFiles;
+use apply::Replay;
+use files::{Listed, LogFiles};
+use rebuild::Rebuild;
 use scan::Scan;
 
 /// What opening found, for one log line and the tests.
@@ -57,17 +61,25 @@ pub(crate) fn recover(
 ) -> Result<(Parts, Recovered), OpenError> {
     let checkpoint = Checkpoint::load(&*disk, &dir)?;
     let begin = checkpoint.map_or(Position(0), |slot| slot.begin);
-    let mut files = LogFiles::open(&*disk, dir.commit_log(), format.file_size, begin)?;
-    files.check_holds(checkpoint.as_ref())?;
     let extents = Extents::new(Arc::clone(&disk), dir.consume_queue(), format.file_size);
-    let (catalog, base) = load_snapshot(&*disk, &dir, &extents, &files, checkpoint.as_ref());
+    let (catalog, base) = load_snapshot(&*disk, &dir, &extents, &config.policies, checkpoint.as_ref());
+    let listed = base.as_ref().map(|(position, files)| Listed { files, position: *position });
+    let mut files = LogFiles::open(&*disk, dir.commit_log(), format.file_size, begin, listed.as_ref())?;
+    files.check_holds(checkpoint.as_ref())?;
 
     let clean = checkpoint.is_some_and(|slot| slot.clean) && !was_running && base.is_some();
     let new = files.is_empty() && checkpoint.is_none();
     let mut recovered = Recovered { clean: clean || new, ..Recovered::default() };
-    let durable = checkpoint.map_or(Position(0), |slot| slot.durable);
+    let base = base.map(|(position, _)| position);
     let start = base.unwrap_or_else(|| files.first_frame());
-    let end = replay(&files, &catalog, &extents, start, base.is_some(), durable, &mut recovered)?;
+    let durable = checkpoint.map_or(Position(0), |slot| slot.durable);
+    let walk = Walk { disk: &*disk, catalog: &catalog, extents: &extents, start, durable };
+    let end = if base.is_some() {
+        walk.replay(&mut files, &mut recovered)?
+    } else {
+        walk.rebuild(&mut files, &mut recovered)?
+    };
+    publish(&catalog);
     // Also after a clean stop: a file created ahead of need may stand behind the end.
     recovered.cut = files.remove_behind(&*disk, end)?;
     if !clean {
@@ -88,66 +100,94 @@ pub(crate) fn recover(
     Ok((Parts { config, disk, clock, dir, log, extents, catalog, writer, last_checkpoint }, recovered))
 }
 
-/// The catalog as of the checkpoint and its position, or an empty one when the whole log must be replayed.
+/// Where a snapshot stands, and the log's files with their live bytes as it lists them.
+type Base = (Position, Vec<(FileRecord, u64)>);
+
+/// The catalog as of the checkpoint and what the snapshot says, or an empty one when the whole log must be replayed.
 fn load_snapshot(
     disk: &dyn Disk,
     dir: &DataDir,
     extents: &Extents,
-    files: &LogFiles,
+    policies: &Policies,
     checkpoint: Option<&Checkpoint>,
-) -> (Catalog, Option<Position>) {
-    let Some(checkpoint) = checkpoint else { return (Catalog::default(), None) };
+) -> (Catalog, Option<Base>) {
+    let empty = || Catalog::new(Arc::clone(policies));
+    let Some(checkpoint) = checkpoint else { return (empty(), None) };
     let path = dir.snapshots().join(snapshot_name(checkpoint.sequence));
-    let catalog = Catalog::default();
+    let catalog = empty();
     let loaded = disk
         .open(&path)
         .and_then(|file| file.read(0, usize::try_from(file.len()).map_err(std::io::Error::other)?))
         .map_err(|error| error.to_string())
         .and_then(|bytes| snapshot::decode(&bytes, &catalog, extents, checkpoint.position));
     match loaded {
-        Ok(live) => {
-            files.set_live(&live);
-            (catalog, Some(checkpoint.position))
-        }
+        Ok(files) => (catalog, Some((checkpoint.position, files))),
         Err(reason) => {
             tracing::warn!(file = %path.display(), %reason, "state snapshot is unusable; replaying the whole log");
             extents.set_used(Vec::new());
-            (Catalog::default(), None)
+            (empty(), None)
         }
     }
 }
 
-/// Applies every whole group from `start` on; returns where the log ends.
-fn replay(
-    files: &LogFiles,
-    catalog: &Catalog,
-    extents: &Extents,
+/// From where the log is walked, and what proves it durable.
+struct Walk<'a> {
+    disk: &'a dyn Disk,
+    catalog: &'a Catalog,
+    extents: &'a Extents,
     start: Position,
-    from_snapshot: bool,
     durable: Position,
-    recovered: &mut Recovered,
-) -> Result<Position, OpenError> {
-    // Without a snapshot, metadata may stand behind records that need it (it moves when old files are given up), so
-    // metadata is replayed first.
-    let passes: &[Pass] = if from_snapshot { &[Pass::Everything] } else { &[Pass::Metadata, Pass::Records] };
-    let mut end = start;
-    for (index, pass) in passes.iter().enumerate() {
-        let replay = Replay { catalog, extents, files, pass: *pass };
-        let mut scan = Scan::new(files, start, durable);
-        recovered.frames = 0;
-        while let Some(group) = scan.next_group()? {
+}
+
+impl Walk<'_> {
+    /// Applies every whole group behind the snapshot; returns where the log ends.
+    fn replay(&self, files: &mut LogFiles, recovered: &mut Recovered) -> Result<Position, OpenError> {
+        let replay = Replay { disk: self.disk, catalog: self.catalog, extents: self.extents };
+        let mut scan = Scan::new(self.start, self.durable);
+        while let Some(group) = scan.next_group(files)? {
             recovered.frames += group.len() as u64;
             for (header, payload) in &group {
-                replay.apply(header, payload).map_err(|what| files.corrupt(header.position, what))?;
+                replay.apply(files, header, payload).map_err(|what| files.corrupt(header.position, what))?;
             }
         }
-        end = scan.end();
-        // Every pass ends at the same place: once is enough.
-        if index == 0 && !recovered.clean {
-            scan.check_torn()?;
+        if !recovered.clean {
+            scan.check_torn(files)?;
         }
+        recovered.bytes = scan.end().0 - self.start.0;
+        Ok(scan.end())
     }
-    recovered.bytes = end.0 - start.0;
+
+    /// Builds everything from the log alone; returns where the log ends.
+    fn rebuild(&self, files: &mut LogFiles, recovered: &mut Recovered) -> Result<Position, OpenError> {
+        let mut rebuild = Rebuild::new(self.catalog, self.extents);
+        let mut scan = Scan::new(self.start, self.durable);
+        while let Some(group) = scan.next_group(files)? {
+            recovered.frames += group.len() as u64;
+            for (header, payload) in &group {
+                rebuild.learn(header, payload).map_err(|what| files.corrupt(header.position, what))?;
+            }
+        }
+        if !recovered.clean {
+            scan.check_torn(files)?;
+        }
+        let end = scan.end();
+        rebuild.settle_files(self.disk, files)?;
+        let mut scan = Scan::new(files.first_frame().min(end), end);
+        while scan.end() < end
+            && let Some(group) = scan.next_group(files)?
+        {
+            for (header, payload) in &group {
+                rebuild.take(files, header, payload).map_err(|what| files.corrupt(header.position, what))?;
+            }
+        }
+        rebuild.finish(files)?;
+        recovered.bytes = end.0 - self.start.0;
+        Ok(end)
+    }
+}
+
+/// Everything that was found is readable.
+fn publish(catalog: &Catalog) {
     for topic in catalog.topics() {
         for partition in topic.partitions().iter() {
             let next_offset = partition.state().next_offset;
@@ -155,7 +195,6 @@ fn replay(
             partition.publish_high_watermark(next_offset);
         }
     }
-    Ok(end)
 }
 
 /// A file that must be there is not.

@@ -14,13 +14,15 @@ use crate::data_dir::DataDir;
 use crate::disk::{DirLock, Disk};
 use crate::engine::Engine;
 use crate::error::{AppendError, Error, OpenError, ReadError};
+use crate::log_policy::Policies;
 use crate::partition_log::PartitionLog;
 use crate::position::{Offset, Position};
-use crate::read::{self, Batches, ReadRequest};
+use crate::read::{self, Batches, ColdReads, Located, ReadRequest};
 use crate::recovery::{self, Recovered};
+use crate::space::Space;
 use crate::timestamp_search::{self, TimestampOffset};
 use crate::topic::Topic;
-use crate::{flush, housekeeping};
+use crate::{cleaner, flush, housekeeping, index_file};
 
 /// When an append counts as acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub enum FlushMode {
 }
 
 /// How a store is laid out and kept.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreConfig {
     /// The data directory; created when missing.
     pub dir: PathBuf,
@@ -46,7 +48,11 @@ pub struct StoreConfig {
     pub checkpoint_bytes: u64,
     /// An idempotent producer whose newest record is older is forgotten (`producer.id.expiration.ms`).
     pub producer_expiration: Duration,
-    /// Start the flusher and housekeeping threads. Off in deterministic tests, which call the steps themselves.
+    /// How often record ages are compared with retention times (`log.retention.check.interval.ms`).
+    pub retention_check: Duration,
+    /// What topics' configs mean for the log.
+    pub policies: Policies,
+    /// Start the flusher, housekeeping, cleaner and index threads. Off in deterministic tests, which call the steps themselves.
     pub threads: bool,
 }
 
@@ -74,6 +80,7 @@ pub struct Store {
     /// The next producer id to give; those below the catalog's reservation are free to give.
     pub(crate) next_producer_id: Mutex<i64>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    cold: ColdReads,
     _lock: DirLock,
 }
 
@@ -108,6 +115,7 @@ impl Store {
             next_producer_id: Mutex::new(engine.catalog.reserved_producer_ids()),
             store_id: format.store_id,
             threads: Mutex::new(Vec::new()),
+            cold: ColdReads::new(engine.log.written()),
             _lock: lock,
             engine,
         });
@@ -129,6 +137,8 @@ impl Store {
         };
         start("flusher", flush::run)?;
         start("housekeeping", housekeeping::run)?;
+        start("cleaner", cleaner::run)?;
+        start("index", index_file::run)?;
         Ok(())
     }
 
@@ -153,12 +163,43 @@ impl Store {
         self.engine.acknowledged()
     }
 
-    /// Whole batches from the one that holds `request.from`, zero-copy. Empty at `from == limit`.
+    /// Whole batches from the one that holds `request.from`, zero-copy. Empty at `from == limit`. Waits for the device
+    /// where something is not in memory.
+    ///
+    /// # Errors
+    /// `OutOfRange` outside `[log_start, log_end]`; `Corrupt` when the first batch is not what was written.
+    pub fn read(&self, partition: &PartitionLog, request: &ReadRequest) -> Result<Batches, ReadError> {
+        read::read(&self.engine.log, &self.engine.extents, partition, request)
+    }
+
+    /// Finds what `read` would read, without waiting for the device. Read it with [`Located::read`], or, when it
+    /// [is cold](Located::is_cold), with [`Store::locate_waiting`] and [`Store::read_cold`] on a thread that may wait.
     ///
     /// # Errors
     /// `OutOfRange` outside `[log_start, log_end]`.
-    pub fn read(&self, partition: &PartitionLog, request: &ReadRequest) -> Result<Batches, ReadError> {
-        read::read(&self.engine.log, &self.engine.extents, partition, request)
+    pub fn locate(&self, partition: &PartitionLog, request: &ReadRequest) -> Result<Located, ReadError> {
+        read::locate(&self.engine.log, &self.engine.extents, &self.cold, partition, request)
+    }
+
+    /// As [`Store::locate`], but waits until it knows where the first batch is.
+    ///
+    /// # Errors
+    /// As [`Store::locate`].
+    pub fn locate_waiting(
+        &self,
+        partition: &PartitionLog,
+        request: &ReadRequest,
+    ) -> Result<Located, ReadError> {
+        read::locate_waiting(&self.engine.log, &self.engine.extents, &self.cold, partition, request)
+    }
+
+    /// The batches of `wanted`, in its order, copied from the device as one piece of work. What a consumer asks for next
+    /// is read ahead; what came in this way does not stay in the page cache.
+    ///
+    /// # Errors
+    /// Of each on its own, as [`Located::read`].
+    pub fn read_cold(&self, wanted: &[(&PartitionLog, &Located)]) -> Vec<Result<Batches, ReadError>> {
+        self.cold.read(&self.engine.log, &self.engine.extents, wanted)
     }
 
     /// First record in offset order of the first batch with max timestamp >= `timestamp_ms` whose own timestamp is
@@ -224,7 +265,13 @@ impl Store {
     #[must_use]
     pub fn log_size(&self) -> (u64, u64) {
         let log = &self.engine.log;
-        (log.file_count() as u64 * log.file_size(), log.written().0)
+        (log.disk_bytes(), log.written().0)
+    }
+
+    /// Room on the disk, and what it means for the log.
+    #[must_use]
+    pub fn space(&self) -> Space {
+        self.engine.log.space()
     }
 
     /// Syncs what is written and acknowledges it. The flusher does this by itself; for tests without threads.
@@ -235,13 +282,22 @@ impl Store {
         flush::flush_once(&self.engine)
     }
 
-    /// One round of background work: the next file, queue pages, a checkpoint when due, dead files, silent producers. The housekeeping
+    /// One round of background work: the next file, queue pages, a checkpoint when due, silent producers. The housekeeping
     /// thread does this by itself; for tests without threads.
     ///
     /// # Errors
     /// Log failures; the next round tries again.
     pub fn housekeep(&self) -> Result<(), Arc<Error>> {
         housekeeping::round(&self.engine)
+    }
+
+    /// One round of cleaning: retention, compaction, rewriting, dead files. The cleaner thread does this by itself; for tests
+    /// without threads.
+    ///
+    /// # Errors
+    /// Log failures; the next round tries again.
+    pub fn clean(&self) -> Result<(), Arc<Error>> {
+        cleaner::round(&self.engine)
     }
 
     /// Writes a checkpoint: the next start replays only what comes after.

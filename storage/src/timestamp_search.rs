@@ -1,18 +1,19 @@
 //! Finding records by timestamp (Kafka `UnifiedLog.fetchOffsetByTimestamp`, `FileRecords.searchForTimestamp`).
 //!
 //! Called by `store`. The queue's running maximum finds the batch, then that one batch is decoded. Timestamps may come
-//! in any order; the answer is what a scan of all records would give.
+//! in any order; the answer is what a scan of all records would give. Batches are looked up and checked as `read` does.
 
-use bytes::Bytes;
+use std::ops::{ControlFlow, Range};
+
 use protocol::record_batch::RecordBatchView;
 use protocol::record_lookup;
 
 use crate::commit_log::CommitLog;
 use crate::consume_queue::{Entry, Extents};
-use crate::error::{Error, ReadError};
+use crate::error::ReadError;
 use crate::partition_log::PartitionLog;
 use crate::position::Offset;
-use crate::read::batch_bytes;
+use crate::read::{Piece, visit};
 
 /// A batch that decompresses to more than this is not searched; its first record stands for it.
 const DECOMPRESSED_CAP: usize = 64 * 1024 * 1024;
@@ -44,18 +45,17 @@ pub(crate) fn first_at_or_after(
     };
     from = from.max(log_start);
     while from < limit {
-        let Some(entry) =
-            next_entry(partition, extents, from, limit, |entry| entry.max_timestamp >= timestamp)?
-        else {
+        let wanted = |entry: &Entry| entry.max_timestamp >= timestamp;
+        let Some(piece) = next_piece(log, extents, partition, from..limit, wanted)? else {
             return Ok(None);
         };
-        let found = search(log, &entry, |view| {
+        let found = search(partition, &piece, |view| {
             record_lookup::first_record_at_or_after(view, timestamp, log_start, DECOMPRESSED_CAP)
         })?;
         if let Some(found) = found {
             return Ok(Some(found).filter(|found| found.offset < limit));
         }
-        from = entry.last_offset() + 1;
+        from = piece.entry.last_offset() + 1;
     }
     Ok(None)
 }
@@ -69,49 +69,54 @@ pub(crate) fn greatest(
 ) -> Result<Option<TimestampOffset>, ReadError> {
     let limit = limit.min(partition.log_end_offset());
     let mut best: Option<Entry> = None;
-    partition.state().queue.visit_from(partition.log_start_offset(), extents, |entry| {
+    visit(extents, partition, partition.log_start_offset(), |entry| {
         if entry.base_offset >= limit {
-            return false;
+            return ControlFlow::Break(());
         }
         if entry.max_timestamp >= 0 && best.is_none_or(|best| entry.max_timestamp > best.max_timestamp) {
             best = Some(*entry);
         }
-        true
+        ControlFlow::Continue(())
     })?;
-    match best {
-        Some(entry) => {
-            Ok(search(log, &entry, |view| record_lookup::max_timestamp_record(view, DECOMPRESSED_CAP))?)
+    let Some(best) = best else { return Ok(None) };
+    // Its place may be another by now.
+    let offsets = best.base_offset..best.base_offset + 1;
+    match next_piece(log, extents, partition, offsets, |entry| entry.base_offset == best.base_offset)? {
+        Some(piece) => {
+            search(partition, &piece, |view| record_lookup::max_timestamp_record(view, DECOMPRESSED_CAP))
         }
         None => Ok(None),
     }
 }
 
-fn next_entry(
-    partition: &PartitionLog,
+/// The first wanted batch that holds an offset in `offsets` and is still there.
+fn next_piece(
+    log: &CommitLog,
     extents: &Extents,
-    from: Offset,
-    limit: Offset,
+    partition: &PartitionLog,
+    offsets: Range<Offset>,
     wanted: impl Fn(&Entry) -> bool,
-) -> Result<Option<Entry>, Error> {
-    let mut found = None;
-    partition.state().queue.visit_from(from, extents, |entry| {
-        if entry.base_offset >= limit {
-            return false;
+) -> Result<Option<Piece>, ReadError> {
+    let found = visit(extents, partition, offsets.start, |entry| {
+        if entry.base_offset >= offsets.end {
+            return ControlFlow::Break(None);
         }
-        found = wanted(entry).then_some(*entry);
-        found.is_none()
+        if wanted(entry) {
+            return ControlFlow::Break(Some(Piece::locate(log, entry, None)));
+        }
+        ControlFlow::Continue(())
     })?;
-    Ok(found)
+    Ok(found.flatten().transpose()?)
 }
 
 /// Decodes one batch. A batch that cannot be decoded (a client compressed garbage) answers with its first record.
 fn search<E>(
-    log: &CommitLog,
-    entry: &Entry,
+    partition: &PartitionLog,
+    piece: &Piece,
     pick: impl Fn(&RecordBatchView<'_>) -> Result<Option<(Offset, i64)>, E>,
-) -> Result<Option<TimestampOffset>, Error> {
-    let bytes: Bytes = batch_bytes(log, entry)?;
-    let picked = match RecordBatchView::parse(&bytes) {
+) -> Result<Option<TimestampOffset>, ReadError> {
+    let (entry, bytes) = (&piece.entry, piece.checked(partition)?);
+    let picked = match RecordBatchView::parse(bytes) {
         Ok(view) => pick(&view).unwrap_or(Some((entry.base_offset, entry.max_timestamp))),
         Err(_) => Some((entry.base_offset, entry.max_timestamp)),
     };

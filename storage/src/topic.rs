@@ -7,6 +7,7 @@ use std::sync::{Arc, RwLock};
 use uuid::Uuid;
 
 use crate::catalog::TopicRecord;
+use crate::log_policy::PolicyCell;
 use crate::partition_log::PartitionLog;
 use crate::position::Position;
 
@@ -21,6 +22,7 @@ pub struct Topic {
     number: u32,
     /// Where the log last said all this.
     frame: AtomicU64,
+    policy: Arc<PolicyCell>,
     inner: RwLock<Inner>,
 }
 
@@ -33,7 +35,14 @@ struct Inner {
 impl Topic {
     pub(crate) fn new(name: &str, id: Uuid, number: u32) -> Self {
         let inner = Inner { partitions: Arc::from([]), configs: Arc::default() };
-        Self { name: name.into(), id, number, frame: AtomicU64::new(0), inner: RwLock::new(inner) }
+        Self {
+            name: name.into(),
+            id,
+            number,
+            frame: AtomicU64::new(0),
+            policy: Arc::default(),
+            inner: RwLock::new(inner),
+        }
     }
 
     /// Its name.
@@ -84,9 +93,14 @@ impl Topic {
         let mut inner = self.inner.write().expect("no panic under this lock");
         let mut partitions = inner.partitions.to_vec();
         for partition in u32::try_from(partitions.len()).expect("partition numbers are u32")..count {
-            partitions.push(Arc::new(PartitionLog::new(self.number, partition)));
+            partitions.push(Arc::new(PartitionLog::new(self.number, partition, Arc::clone(&self.policy))));
         }
         inner.partitions = partitions.into();
+    }
+
+    /// What its configs mean for the log.
+    pub(crate) fn policy(&self) -> &Arc<PolicyCell> {
+        &self.policy
     }
 
     pub(crate) fn frame(&self) -> Position {

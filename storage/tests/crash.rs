@@ -107,6 +107,10 @@ fn step(store: &Store, witness: &mut Witness, random: &mut Random) {
             witness.acknowledge_all();
         }
         4 => store.housekeep().unwrap(),
+        13 | 14 => {
+            // It syncs what it appends, and all before it.
+            store.clean().unwrap();
+        }
         5..=12 => {
             store.flush().unwrap();
             witness.acknowledge_all();
@@ -308,6 +312,42 @@ fn a_missing_or_shortened_file_is_refused() {
 }
 
 #[test]
+fn a_last_file_that_is_gone_or_cut_after_a_kill_is_refused() {
+    let disk = SimulatedDisk::default();
+    let store = open_on(&disk).unwrap();
+    let (topic, _) = store.create_topic("t", Uuid::from_u128(1), 1, Configs::default()).unwrap();
+    for _ in 0..50 {
+        append(&store, &topic.partition(0).unwrap(), batch(&[1; 3000], &[1], None));
+    }
+    store.flush().unwrap();
+    let files = disk.paths().into_iter().filter(|path| path.parent().unwrap().ends_with("commitlog"));
+    let last = files.max().unwrap();
+    type Change = fn(&SimulatedDisk, &Path);
+    let changes: [Change; 3] = [
+        |disk, path| storage::disk::Disk::remove(disk, path).unwrap(),
+        |disk, path| disk.truncate(path, 100),
+        |disk, path| (0..48).for_each(|at| disk.damage(path, at, |byte| *byte = 0)),
+    ];
+    for change in changes {
+        let disk = disk.kill();
+        change(&disk, &last);
+        let error = open_on(&disk).expect_err("the file before it says that the log goes on");
+        assert!(error.to_string().contains(last.to_str().unwrap()), "{error}");
+        assert_eq!(disk.paths().contains(&last), disk.kill().paths().contains(&last), "nothing was changed");
+    }
+}
+
+#[test]
+fn a_directory_that_lost_its_format_file_is_refused() {
+    let disk = SimulatedDisk::default();
+    open_on(&disk).unwrap().close().unwrap();
+    let disk = disk.kill();
+    storage::disk::Disk::remove(&disk, &Path::new(DIR).join("format")).unwrap();
+    let error = open_on(&disk).expect_err("it would get a new identity");
+    assert!(error.to_string().contains("/data/format"), "{error}");
+}
+
+#[test]
 fn after_a_failed_sync_or_write_nothing_is_acknowledged_any_more() {
     for faults in [
         Faults { fail_sync: Some(0), ..Faults::default() },
@@ -335,32 +375,4 @@ fn after_a_failed_sync_or_write_nothing_is_acknowledged_any_more() {
         let store = open_on(&disk.crash(|| false)).unwrap();
         assert_eq!(store.topic("t").unwrap().partition(0).unwrap().log_end_offset(), 1);
     }
-}
-
-#[test]
-fn a_full_disk_refuses_appends_keeps_reads_and_recovers_by_itself() {
-    let disk = SimulatedDisk::default();
-    let store = open_on(&disk).unwrap();
-    let (topic, _) = store.create_topic("t", Uuid::from_u128(1), 1, Configs::default()).unwrap();
-    let partition = topic.partition(0).unwrap();
-    disk.set_faults(Faults { capacity: Some(3 * support::SMALL_FILE), ..Faults::default() });
-    let mut appended = 0;
-    let error = loop {
-        match store
-            .append(vec![Append { partition: Arc::clone(&partition), batch: batch(&[1; 3000], &[1], None) }])
-            .remove(0)
-        {
-            Ok(_) => appended += 1,
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(&error, AppendError::Log(error) if matches!(**error, Error::Full(_))), "{error}");
-    assert!(appended > 20);
-    store.flush().unwrap();
-    assert_eq!(read_all(&store, &partition, 0).len(), appended);
-    disk.set_faults(Faults::default());
-    assert_eq!(
-        append(&store, &partition, batch(&[1; 3000], &[1], None)).base_offset,
-        i64::try_from(appended).unwrap()
-    );
 }

@@ -9,21 +9,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use protocol::record_batch::RecordBatchView;
 use storage::disk::LocalDisk;
 use storage::{Append, Configs, FlushMode, Store};
-use support::{Producer, append, batch, config, open, read_all};
+use support::{Producer, append, batch, config, keyed_batch, open, read_all};
 use uuid::Uuid;
 
-/// Everything but `format`, which holds a random id.
-const PINNED: [&str; 4] = [
-    "commitlog/00000000000000000000",
-    "consumequeue/00000000",
-    "checkpoint",
-    "snapshot/00000000000000000001",
-];
+/// What lies there beside the log and could be built from it.
+const PROJECTIONS: [&str; 3] = ["checkpoint", "consumequeue", "snapshot"];
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1")
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// All files of the log and its projections, relative to `dir`. `format` holds a random id and is not pinned.
+fn pinned(dir: &Path) -> Vec<String> {
+    let mut names = vec!["checkpoint".to_owned()];
+    for folder in ["commitlog", "consumequeue", "snapshot"] {
+        let files = fs::read_dir(dir.join(folder)).unwrap();
+        let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.extend(files.filter(|name| !name.ends_with(".spare")).map(|name| format!("{folder}/{name}")));
+    }
+    names.sort();
+    names
 }
 
 /// One of everything that the format knows.
@@ -73,41 +81,105 @@ fn check(store: &Store) {
     assert_eq!(store.allocate_producer_id().unwrap().0, 1000);
 }
 
+/// A log that was rewritten and compacted: holes, a rewrite file, the frames that say so.
+fn write_rewritten(dir: &Path) {
+    let (store, _) = open(Arc::new(LocalDisk), config(dir, FlushMode::Sync)).unwrap();
+    let pairs = [("cleanup.policy", "compact"), ("segment.bytes", "2000")];
+    let configs: Configs =
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let (table, _) = store.create_topic("table", Uuid::from_u128(1), 1, configs).unwrap();
+    let (kept, _) = store.create_topic("kept", Uuid::from_u128(2), 1, Configs::default()).unwrap();
+    let (gone, _) = store.create_topic("gone", Uuid::from_u128(3), 1, Configs::default()).unwrap();
+    for round in 0..60_u32 {
+        let record = (format!("key {}", round % 5).into_bytes(), Some(format!("value {round}").into_bytes()));
+        append(&store, &table.partition(0).unwrap(), keyed_batch(&[record], 1));
+        append(&store, &gone.partition(0).unwrap(), batch(&[7; 2900], &[1], None));
+        if round % 6 == 0 {
+            append(
+                &store,
+                &kept.partition(0).unwrap(),
+                batch(format!("kept {round}").as_bytes(), &[1], None),
+            );
+        }
+    }
+    store.flush().unwrap();
+    store.delete_topic(&gone).unwrap();
+    store.flush().unwrap();
+    store.checkpoint().unwrap();
+    store.clean().unwrap();
+    store.close().unwrap();
+}
+
+fn check_rewritten(store: &Store) {
+    assert!(store.topic("gone").is_none());
+    let table = store.topic("table").unwrap().partition(0).unwrap();
+    assert_eq!((table.log_start_offset(), table.high_watermark()), (0, 60));
+    let batches = read_all(store, &table, 0);
+    assert!(batches.len() < 40, "{} of 60 batches are left", batches.len());
+    let last = RecordBatchView::parse(batches.last().unwrap()).unwrap();
+    assert_eq!(last.base_offset(), 59);
+    let kept = store.topic("kept").unwrap().partition(0).unwrap();
+    assert_eq!(read_all(store, &kept, 0).len(), 10);
+    assert!(store.topics().iter().all(|topic| topic.number() != 2));
+}
+
 fn copy(from: &Path, to: &Path) {
-    for name in PINNED.iter().chain(&["format"]) {
+    for name in pinned(from).iter().map(String::as_str).chain(["format"]) {
         fs::create_dir_all(to.join(name).parent().unwrap()).unwrap();
         fs::copy(from.join(name), to.join(name)).unwrap();
     }
 }
 
-#[test]
-fn the_same_operations_write_the_same_bytes_as_version_1() {
+fn writes_the_same_bytes(name: &str, write: fn(&Path)) {
     let dir = tempfile::tempdir().unwrap();
-    write_reference(dir.path());
+    write(dir.path());
     if std::env::var_os("UPDATE_FIXTURES").is_some() {
-        copy(dir.path(), &fixture());
+        if fixture(name).exists() {
+            fs::remove_dir_all(fixture(name)).unwrap();
+        }
+        copy(dir.path(), &fixture(name));
     }
-    for name in PINNED {
-        assert!(
-            fs::read(dir.path().join(name)).unwrap() == fs::read(fixture().join(name)).unwrap(),
-            "{name} differs"
-        );
+    assert_eq!(pinned(dir.path()), pinned(&fixture(name)));
+    for file in pinned(dir.path()) {
+        let same = fs::read(dir.path().join(&file)).unwrap() == fs::read(fixture(name).join(&file)).unwrap();
+        assert!(same, "{name}: {file} differs");
     }
 }
 
-#[test]
-fn a_directory_of_version_1_opens_with_and_without_its_projections() {
+fn opens_with_and_without_projections(name: &str, check: fn(&Store)) {
     let dir = tempfile::tempdir().unwrap();
-    copy(&fixture(), dir.path());
+    copy(&fixture(name), dir.path());
     let (store, recovered) = open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Sync)).unwrap();
     assert!(recovered.clean);
     check(&store);
 
     let dir = tempfile::tempdir().unwrap();
-    copy(&fixture(), dir.path());
-    for name in &PINNED[1..] {
-        fs::remove_file(dir.path().join(name)).unwrap();
+    copy(&fixture(name), dir.path());
+    for file in pinned(dir.path()) {
+        if PROJECTIONS.iter().any(|projection| file.starts_with(projection)) {
+            fs::remove_file(dir.path().join(file)).unwrap();
+        }
     }
     let (store, _) = open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Sync)).unwrap();
     check(&store);
+}
+
+#[test]
+fn the_same_operations_write_the_same_bytes_as_version_1() {
+    writes_the_same_bytes("v1", write_reference);
+    writes_the_same_bytes("v1-rewritten", write_rewritten);
+}
+
+#[test]
+fn a_directory_of_version_1_opens_with_and_without_its_projections() {
+    opens_with_and_without_projections("v1", check);
+    opens_with_and_without_projections("v1-rewritten", check_rewritten);
+}
+
+#[test]
+fn the_rewritten_fixture_has_what_the_format_knows_of_rewriting() {
+    let names = pinned(&fixture("v1-rewritten"));
+    let log: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix("commitlog/")).collect();
+    assert!(log.iter().any(|name| *name > "04"), "no rewrite file: {log:?}");
+    assert!(!log.contains(&"00000000000000000000"), "no file was given up: {log:?}");
 }

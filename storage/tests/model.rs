@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use storage::disk::Disk;
@@ -64,6 +64,8 @@ struct Run {
     disk: SimulatedDisk,
     store: Arc<Store>,
     model: Vec<ModelPartition>,
+    /// Whether a file was ever rewritten.
+    rewritten: bool,
 }
 
 impl Run {
@@ -72,7 +74,13 @@ impl Run {
         let (store, _) = open(Arc::new(disk.clone()), config("/data", FlushMode::Os)).unwrap();
         let partitions = u32::try_from(PARTITIONS).unwrap();
         store.create_topic("t", Uuid::from_u128(1), partitions, Configs::default()).unwrap();
-        Self { random: Random(seed), disk, store, model: vec![ModelPartition::default(); PARTITIONS] }
+        Self {
+            random: Random(seed),
+            disk,
+            store,
+            model: vec![ModelPartition::default(); PARTITIONS],
+            rewritten: false,
+        }
     }
 
     fn partition(&self, index: usize) -> Arc<PartitionLog> {
@@ -84,6 +92,7 @@ impl Run {
             0..=1 => self.reopen(),
             2..=3 => self.store.checkpoint().unwrap(),
             4 => self.store.housekeep().unwrap(),
+            7..=9 => self.clean(),
             5..=6 => self.advance_log_start(),
             _ => self.append(),
         }
@@ -118,6 +127,16 @@ impl Run {
         model.log_start += i64::try_from(self.random.below(room + 1)).unwrap();
         let log_start = model.log_start;
         self.store.advance_log_start(&self.partition(index), log_start).unwrap();
+    }
+
+    fn clean(&mut self) {
+        if self.random.coin() {
+            self.store.checkpoint().unwrap();
+        }
+        self.store.clean().unwrap();
+        let rewritten = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_str() > Some("04"));
+        self.rewritten |=
+            self.disk.paths().iter().filter(|path| path.starts_with("/data/commitlog")).any(rewritten);
     }
 
     fn reopen(&mut self) {
@@ -177,6 +196,7 @@ fn pair(found: TimestampOffset) -> (i64, i64) {
 
 #[test]
 fn the_log_answers_as_a_plain_map_of_all_records_does() {
+    let mut rewritten = 0;
     for seed in 0..12 {
         let mut run = Run::new(seed);
         for step in 0..300 {
@@ -186,7 +206,9 @@ fn the_log_answers_as_a_plain_map_of_all_records_does() {
             }
         }
         run.check();
+        rewritten += u32::from(run.rewritten);
     }
+    assert!(rewritten > 6, "files were rewritten in {rewritten} of 12 runs");
 }
 
 #[test]

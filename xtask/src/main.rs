@@ -6,9 +6,11 @@
 //! fails, and the failure names the step.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod checks;
 mod compat;
 mod deny;
+mod power;
 mod step;
 mod suite;
 mod tidy;
@@ -41,12 +43,47 @@ enum Task {
         /// Only this client: a file of compat-tests/tests without its ending
         client: Option<String>,
     },
+    /// Measures this broker and a warmed Apache Kafka in the same run and writes docs/BENCHMARKS.md
+    ///
+    /// Options: --quick (short runs), --row NAME (only this row, may be repeated), --rounds N (repetitions of A B B A),
+    /// --no-kafka, --cold-gib GIB. Only a run without any of --quick, --row and --no-kafka writes the document; every
+    /// other one leaves its table in `bench` of cargo's target folder, beside the raw results.
+    Bench {
+        /// Handed to the load generator
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Writes docs/COMPATIBILITY.md from the results of the last client tests
     CompatTable,
     /// Writes docs/PROTOCOL_COVERAGE.md from the broker's table of APIs
     Coverage,
     /// Checks licences, sources and versions of all dependencies, and known advisories where they can be fetched
     Deny,
+    /// Cuts the power of a file system at random moments under load; every acknowledged record is looked for (needs root)
+    ///
+    /// Options: --rounds N, --without-sync (negative control: must lose records), --producers N, --rate N, --shortest MS,
+    /// --longest MS, --check-every N, --seed N, --limit SECONDS.
+    PowerCut {
+        /// Handed to the test
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Lets the device below a file system fail to write back: no acknowledgement after the first failed sync (needs root)
+    ///
+    /// Options: --without-sync (negative control: must lose records).
+    SyncFailure {
+        /// Handed to the test
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Fills a disk: reads and deletes go on, and producing resumes by itself (needs root)
+    ///
+    /// Options: --rounds N, --without-delete (negative control: must not resume).
+    DiskFull {
+        /// Handed to the test
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Checks the house rules: imports, file sizes, names, stray words
     Tidy,
 }
@@ -83,9 +120,13 @@ fn run(task: &Task) -> Result<()> {
             suite::all()
         }
         Task::Compat { broker, client } => compat::run(*broker, client.as_deref()),
+        Task::Bench { options } => bench::run(options),
         Task::CompatTable => compat::write_table(),
         Task::Coverage => checks::write_coverage(),
         Task::Deny => deny::check(),
+        Task::PowerCut { options } => power::run("cut", options),
+        Task::SyncFailure { options } => power::run("sync-failure", options),
+        Task::DiskFull { options } => power::run("disk-full", options),
         Task::Tidy => tidy::check(),
     }
 }

@@ -1,6 +1,7 @@
 //! Fetch (1), versions 4 to 18: batches from partitions, now or when there are enough.
 //!
-//! The request becomes a [`plan::Plan`]; reading it gives slices of the mapped log, which go out uncopied. It is answered
+//! The request becomes a [`plan::Plan`]; a look at it finds batches, which go out as slices of the mapped log, uncopied.
+//! Where they are not in memory a thread that may wait for the device copies them. A fetch is answered
 //! at once when it has enough bytes, any partition has an error or a diverging epoch, or the client does not wait; else it
 //! subscribes to its partitions, looks again, and sleeps until one of them changes or `max_wait_ms` is over. Version 5
 //! brings the log start, 7 a top-level error and sessions, 9 the client's leader epoch, 10 zstd (below it a topic whose
@@ -12,6 +13,7 @@
 //! everything. Requests of followers are served as a consumer's.
 
 mod limits;
+mod looked;
 mod plan;
 
 use std::sync::Arc;
@@ -24,7 +26,8 @@ use protocol::{ErrorCode, layouts};
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
-use plan::Plan;
+use crate::cold_reads::Memory;
+use plan::{Patience, Plan};
 
 pub(super) struct Fetch;
 
@@ -41,12 +44,12 @@ impl Api for Fetch {
             return Reply::Now(encoded(version, &FetchResponse { error_code, ..FetchResponse::default() }));
         }
         let max_wait = u64::try_from(request.max_wait_ms).unwrap_or_default();
-        let plan = Plan::new(&broker.store, version, broker.config.fetch_max_bytes, request);
-        let fetched = plan.read(&broker.store);
-        if fetched.is_enough || max_wait == 0 {
-            return Reply::Now(encoded(version, &fetched.response));
+        let plan = Arc::new(Plan::new(&broker.store, version, broker.config.fetch_max_bytes, request));
+        let looked = plan.look(&broker.store, Patience::None);
+        if (looked.is_enough || max_wait == 0) && looked.cold_bytes().is_none() {
+            return Reply::Now(encoded(version, &looked.read(broker)));
         }
-        drop(fetched);
+        drop(looked);
         Reply::Later(Box::pin(long_poll(Arc::clone(broker), plan, Duration::from_millis(max_wait))))
     }
 }
@@ -57,23 +60,44 @@ fn starts_afresh(request: &FetchRequest) -> bool {
     matches!(request.session_epoch, -1 | 0)
 }
 
-async fn long_poll(broker: Arc<Broker>, plan: Plan, max_wait: Duration) -> Response {
+async fn long_poll(broker: Arc<Broker>, plan: Arc<Plan>, max_wait: Duration) -> Response {
     let subscription = broker.waits.subscribe(plan.partitions());
     let deadline = tokio::time::sleep(max_wait);
     tokio::pin!(deadline);
     loop {
-        let fetched = plan.read(&broker.store);
-        if fetched.is_enough {
-            return encoded(plan.version(), &fetched.response);
+        if let Some(response) = read(&broker, &plan, false).await {
+            return encoded(plan.version(), &response);
         }
-        // What was read so far keeps files of the log mapped: let go of it while waiting.
-        drop(fetched);
         tokio::select! {
             biased;
             () = subscription.changed() => {}
-            () = &mut deadline => return encoded(plan.version(), &plan.read(&broker.store).response),
+            () = &mut deadline => {
+                let response = read(&broker, &plan, true).await.expect("asked for whatever there is");
+                return encoded(plan.version(), &response);
+            }
         }
     }
+}
+
+/// What there is, if it is enough or `anything` will do. What was found is let go of when it is not: it keeps files of the
+/// log mapped.
+async fn read(broker: &Arc<Broker>, plan: &Arc<Plan>, anything: bool) -> Option<FetchResponse> {
+    let bytes = {
+        let looked = plan.look(&broker.store, Patience::None);
+        if !looked.is_enough && !anything {
+            return None;
+        }
+        match looked.cold_bytes() {
+            None => return Some(looked.read(broker)),
+            Some(bytes) => bytes,
+        }
+    };
+    let (of_thread, plan) = (Arc::clone(broker), Arc::clone(plan));
+    let read = move |memory: &mut Memory| {
+        let looked = plan.look(&of_thread.store, Patience::Waits);
+        (looked.is_enough || anything).then(|| looked.read_cold(&of_thread, memory))
+    };
+    broker.cold_reads.run(bytes, read).await
 }
 
 fn encoded(version: i16, response: &FetchResponse) -> Response {

@@ -45,7 +45,16 @@ impl Client {
     }
 
     fn with_config(pairs: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::in_dir(tempfile::tempdir().unwrap(), pairs)
+    }
+
+    /// Beside the program: the directory for temporary files may be memory, where nothing is ever cold.
+    fn on_device() -> Self {
+        let program = std::env::current_exe().unwrap();
+        Self::in_dir(tempfile::tempdir_in(program.parent().unwrap()).unwrap(), &[])
+    }
+
+    fn in_dir(dir: TempDir, pairs: &[(&str, &str)]) -> Self {
         let data = dir.path().join("data").display().to_string();
         let own = [
             ("log.dirs", data.as_str()),
@@ -57,6 +66,15 @@ impl Client {
         let peer = (Ipv4Addr::LOCALHOST, 50_000).into();
         let connection = ConnectionInfo::new(peer, "broker.example", 9092);
         Self { broker: Broker::open(config).unwrap(), connection, client_id: "tester", _dir: dir }
+    }
+
+    /// The same directory, opened by another broker.
+    fn reopened(self) -> Self {
+        self.broker.close().unwrap();
+        let config = self.broker.config.as_ref().clone();
+        let Self { broker, connection, client_id, _dir } = self;
+        drop(broker);
+        Self { broker: reopened(&config), connection, client_id, _dir }
     }
 
     /// Sends a body as it is.
@@ -174,12 +192,8 @@ fn a_broker_that_is_opened_again_has_its_topics_and_records() {
     let mut client = Client::with_config(&[("onelog.flush", "sync")]);
     let id = client.create("t.x", 2, &[("retention.ms", "77")]);
     client.fill("t.x", 1, &["a", "b"]);
-    client.broker.close().unwrap();
-    let (config, cluster_id) = (client.broker.config.as_ref().clone(), client.broker.cluster_id.clone());
-    let connection = ConnectionInfo::new(client.connection.peer, "broker.example", 9092);
-    let Client { broker, _dir, .. } = client;
-    drop(broker);
-    client = Client { broker: reopened(&config), connection, client_id: "tester", _dir };
+    let cluster_id = client.broker.cluster_id.clone();
+    client = client.reopened();
     assert_eq!(client.broker.cluster_id, cluster_id);
     let topic = client.broker.store.topic("t.x").unwrap();
     assert_eq!((topic.id(), topic.configs().get("retention.ms").map(String::as_str)), (id, Some("77")));

@@ -146,7 +146,7 @@ pub static KEYS: &[Key] = &[
     unset("log.retention.minutes", Int(-1, i32::MAX), "How long records are kept, used when log.retention.ms is unset."),
     used("log.retention.hours", Int(-1, i32::MAX), "168", "How long records are kept, used when ms and minutes are unset."),
     used("log.retention.bytes", FROM_MINUS_ONE, "-1", "How many bytes of a partition are kept; -1: all."),
-    accepted("log.retention.check.interval.ms", FROM_ONE, "300000"),
+    used("log.retention.check.interval.ms", FROM_ONE, "300000", "How often record ages are compared with retention times."),
     used("log.segment.bytes", Int(1_048_576, i32::MAX), "1073741824", "Default of the topic config segment.bytes."),
     unset("log.roll.ms", FROM_ONE, "Default of the topic config segment.ms."),
     used("log.roll.hours", COUNT, "168", "Default of the topic config segment.ms, used when log.roll.ms is unset."),

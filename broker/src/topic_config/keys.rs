@@ -1,6 +1,6 @@
 //! Every topic config: name, type, default, which broker keys give its default, one sentence.
 //!
-//! Names, types, ranges and defaults are those of Kafka 4.3.1's `LogConfig`; broker keys those of
+//! Names, types, ranges and defaults are those of Kafka 4.3.1's `LogConfig`, but for `onelog.*`; broker keys those of
 //! `ServerTopicConfigSynonyms`. Invariant: sorted by name, and every broker key is in `config::KEYS`.
 
 use crate::config::Kind::{self, Boolean, Double, Int, List, Long, OneOf};
@@ -61,7 +61,7 @@ pub(crate) static TOPIC_KEYS: &[TopicKey] = &[
     key("compression.lz4.level", Int(1, 17), "9", &[same("compression.lz4.level")], "Level used when the broker compresses with lz4."),
     key("compression.type", CODECS, "producer", &[same("compression.type")], "Codec that batches are stored with; producer keeps what the producer chose."),
     key("compression.zstd.level", Int(-131_072, 22), "3", &[same("compression.zstd.level")], "Level used when the broker compresses with zstd."),
-    key("delete.retention.ms", NATURAL, "86400000", &[same("log.cleaner.delete.retention.ms")], "How long a tombstone stays readable in a compacted topic."),
+    key("delete.retention.ms", NATURAL, "86400000", &[same("log.cleaner.delete.retention.ms")], "How long a tombstone stays readable after the compaction that first met it."),
     key("file.delete.delay.ms", NATURAL, "60000", &[same("log.segment.delete.delay.ms")], "Kept for compatibility: files of the shared log are recycled, not deleted one by one."),
     key("flush.messages", FROM_ONE, FOREVER, &[same("log.flush.interval.messages")], "Kept for compatibility: the broker-wide key onelog.flush decides when records are synced."),
     key("flush.ms", NATURAL, FOREVER, &[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")], "Kept for compatibility: the broker-wide key onelog.flush decides when records are synced."),
@@ -70,7 +70,7 @@ pub(crate) static TOPIC_KEYS: &[TopicKey] = &[
     key("leader.replication.throttled.replicas", List(&[]), "", &[], "Leader replicas whose replication is throttled, as partition:broker pairs, or *."),
     key("local.retention.bytes", Long(-2, i64::MAX), "-2", &[same("log.local.retention.bytes")], "How many bytes stay local with remote storage; -2 follows retention.bytes."),
     key("local.retention.ms", Long(-2, i64::MAX), "-2", &[same("log.local.retention.ms")], "How long records stay local with remote storage; -2 follows retention.ms."),
-    key("max.compaction.lag.ms", FROM_ONE, FOREVER, &[same("log.cleaner.max.compaction.lag.ms")], "The longest that a record waits before compaction may take it."),
+    key("max.compaction.lag.ms", FROM_ONE, FOREVER, &[same("log.cleaner.max.compaction.lag.ms")], "The longest that a record waits for compaction, however little of the log is dirty."),
     key("max.message.bytes", NATURAL_INT, "1048588", &[same("message.max.bytes")], "Largest record batch that is accepted, as it was sent, in bytes."),
     key("message.timestamp.after.max.ms", NATURAL, "3600000", &[same("log.message.timestamp.after.max.ms")], "How far a record's timestamp may lie ahead of the broker's clock."),
     key("message.timestamp.before.max.ms", NATURAL, FOREVER, &[same("log.message.timestamp.before.max.ms")], "How far a record's timestamp may lie behind the broker's clock."),
@@ -78,16 +78,17 @@ pub(crate) static TOPIC_KEYS: &[TopicKey] = &[
     key("min.cleanable.dirty.ratio", Double(0.0, 1.0), "0.5", &[same("log.cleaner.min.cleanable.ratio")], "Share of a log that must be uncompacted before it is compacted."),
     key("min.compaction.lag.ms", NATURAL, "0", &[same("log.cleaner.min.compaction.lag.ms")], "The least time that a record stays out of compaction."),
     key("min.insync.replicas", Int(1, i32::MAX), "1", &[same("min.insync.replicas")], "Replicas that must have a record before acks=all is answered; one node has one."),
+    key("onelog.index.keys", Boolean, "false", &[], "Whether records can be looked up by key: this broker's own, Kafka has nothing like it."),
     key("preallocate", Boolean, "false", &[same("log.preallocate")], "Kept for compatibility: files of the shared log are always allocated ahead."),
     key("remote.log.copy.disable", Boolean, "false", &[], "With remote storage: copy nothing more to it."),
     key("remote.log.delete.on.disable", Boolean, "false", &[], "With remote storage: delete what is there when it is turned off."),
     key("remote.storage.enable", Boolean, "false", &[], "Whether the topic uses remote storage, which this broker does not have."),
     key("retention.bytes", Long(i64::MIN, i64::MAX), "-1", &[same("log.retention.bytes")], "How many bytes of each partition are kept; -1 keeps all."),
     key("retention.ms", Long(-1, i64::MAX), "604800000", &[same("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")], "How long records are kept; -1 keeps them forever."),
-    key("segment.bytes", Int(1_048_576, i32::MAX), "1073741824", &[same("log.segment.bytes")], "Granularity of retention by size: Kafka's segments exist here by accounting only."),
+    key("segment.bytes", Int(1_048_576, i32::MAX), "1073741824", &[same("log.segment.bytes")], "Granularity of retention and compaction by size: Kafka's segments exist here by accounting only."),
     key("segment.index.bytes", Int(4, i32::MAX), "10485760", &[same("log.index.size.max.bytes")], "Kept for compatibility: there are no index files per partition."),
-    key("segment.jitter.ms", NATURAL, "0", &[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")], "Kept for compatibility: nothing rolls per partition, so nothing has to be spread."),
-    key("segment.ms", FROM_ONE, "604800000", &[same("log.roll.ms"), hours("log.roll.hours")], "Granularity of retention by time: Kafka's segments exist here by accounting only."),
+    key("segment.jitter.ms", NATURAL, "0", &[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")], "Kept for compatibility: a segment closes by accounting only, so nothing has to be spread."),
+    key("segment.ms", FROM_ONE, "604800000", &[same("log.roll.ms"), hours("log.roll.hours")], "Granularity of retention and compaction by time: Kafka's segments exist here by accounting only."),
     key("unclean.leader.election.enable", Boolean, "false", &[same("unclean.leader.election.enable")], "Whether a replica that missed records may become leader; one node has no such replica."),
 ];
 

@@ -93,6 +93,11 @@ fn overrides_are_checked_together_and_written_canonically() {
         Err("conflict topic config setting min.compaction.lag.ms (10) > max.compaction.lag.ms (5)".to_owned())
     );
     assert!(validate(&configs(&[("remote.storage.enable", "true")])).is_err());
+    assert_eq!(
+        validate(&configs(&[("onelog.index.keys", "TRUE")])).unwrap(),
+        configs(&[("onelog.index.keys", "true")])
+    );
+    assert!(validate(&configs(&[("onelog.index.keys", "yes")])).is_err());
     for good in ["", "*", "0:1,1:2"] {
         assert!(validate(&configs(&[("leader.replication.throttled.replicas", good)])).is_ok(), "{good}");
     }

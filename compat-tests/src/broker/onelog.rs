@@ -14,20 +14,21 @@ use crate::process::run_to_end;
 /// Cargo may have to build everything first.
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
 
-pub(super) fn prepare(folder: &Path) -> Result<()> {
-    fs::write(folder.join("server.properties"), super::COMMON_CONFIG)?;
+/// `properties` are lines that follow the common ones.
+pub(super) fn prepare(folder: &Path, properties: &str) -> Result<()> {
+    fs::write(folder.join("server.properties"), format!("{}{properties}", super::COMMON_CONFIG))?;
     Ok(())
 }
 
 /// Port 0 lets the system choose; a restart names the port it had.
-pub(super) fn command(folder: &Path, port: u16) -> Result<Command> {
+pub(super) fn command(folder: &Path, data: &Path, port: u16) -> Result<Command> {
     let ready = folder.join("ready");
     if ready.exists() {
         fs::remove_file(&ready)?;
     }
     let mut command = super::new_command(binary()?);
     command.arg("--listen").arg(format!("127.0.0.1:{port}"));
-    command.arg("--data-dir").arg(folder.join("data"));
+    command.arg("--data-dir").arg(data);
     command.arg("--config").arg(folder.join("server.properties"));
     command.arg("--ready-file").arg(ready);
     Ok(command)

@@ -29,6 +29,8 @@ pub(crate) struct Draft {
     pub(crate) partition: u32,
     pub(crate) base_offset: i64,
     pub(crate) leader_epoch: i32,
+    /// 0, or what the kind makes of it.
+    pub(crate) log_index: u64,
     /// For batches: the stamped first 21 bytes, and the CRC of the rest, which the client's CRC is.
     pub(crate) stamp: Option<([u8; CRC_START], u32)>,
     /// The payload, or what follows the stamp.
@@ -95,6 +97,20 @@ impl LogWriter {
         let position = self.tail;
         let end = position.plus(frame_len(payload_len, first));
         Ok(Reserved { position, first, end })
+    }
+
+    /// The same for records: while there is no next file they leave the end of this one to metadata, so that what frees
+    /// space can still be said on a full disk.
+    ///
+    /// # Errors
+    /// As `reserve`.
+    pub(crate) fn reserve_batch(&mut self, log: &CommitLog, size: usize) -> Result<Reserved, Error> {
+        let payload_len = u32::try_from(size).expect("callers compare with max_payload");
+        if self.room() < frame_len(payload_len, true) + log.space.metadata_room() {
+            log.poison().check()?;
+            log.need_next()?;
+        }
+        self.reserve(log, size)
     }
 
     /// Counts bytes of a batch just reserved as needed by its partition.
@@ -225,7 +241,7 @@ fn encode_head(
         kind: draft.kind,
         first: reserved.first,
         remainder,
-        log_index: 0,
+        log_index: draft.log_index,
         topic: draft.topic,
         partition: draft.partition,
         base_offset: draft.base_offset,
@@ -260,6 +276,7 @@ mod tests {
             partition: 0,
             base_offset: 0,
             leader_epoch: 0,
+            log_index: 0,
             stamp: Some(([1; CRC_START], crc32c::crc32c(&body))),
             body: body.clone(),
         };

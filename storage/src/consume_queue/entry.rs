@@ -1,8 +1,10 @@
 //! One entry and one page of them, as bytes (`docs/STORAGE_FORMAT.md` §5).
 
 use bytes::{BufMut, Bytes, BytesMut};
+use protocol::record_batch::RecordBatchView;
 
 use super::extents::{ENTRIES_PER_PAGE, PAGE_LEN};
+use crate::frame::frame_len;
 use crate::position::{Offset, Position};
 
 /// Length of an entry, bytes.
@@ -15,7 +17,7 @@ const CRC_AT: usize = 46;
 const _: () = assert!(PAGE_HEADER_LEN + ENTRIES_PER_PAGE * ENTRY_LEN == PAGE_LEN);
 
 /// Attribute bit of the queue's own: the frame is the first of its group, so its payload stands 8 bytes further on.
-pub(crate) const FIRST_OF_GROUP: u16 = 0x4000;
+const FIRST_OF_GROUP: u16 = 0x4000;
 
 /// Where one batch is and what searches need of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,37 @@ impl Entry {
     /// Whether the payload stands behind a group extension.
     pub(crate) fn first_of_group(&self) -> bool {
         self.attributes & FIRST_OF_GROUP != 0
+    }
+
+    /// The entry of a batch that lies at `position` with this offset and epoch. The queue fills in the running maximum.
+    pub(crate) fn of(
+        batch: &RecordBatchView<'_>,
+        position: Position,
+        first: bool,
+        base_offset: Offset,
+        leader_epoch: i32,
+    ) -> Self {
+        let own = if first { FIRST_OF_GROUP } else { 0 };
+        Self {
+            position,
+            base_offset,
+            max_timestamp: batch.max_timestamp(),
+            running_max: 0,
+            size: u32::try_from(batch.as_bytes().len()).expect("batches are smaller than files"),
+            last_offset_delta: batch.last_offset_delta(),
+            leader_epoch,
+            attributes: u16::from_be_bytes(batch.attributes().to_be_bytes()) | own,
+        }
+    }
+
+    /// The same batch, copied into a rewrite file.
+    pub(crate) fn at(&self, position: Position) -> Self {
+        Self { position, attributes: self.attributes & !FIRST_OF_GROUP, ..*self }
+    }
+
+    /// Bytes of the log that its frame takes.
+    pub(crate) fn frame_len(&self) -> u64 {
+        frame_len(self.size, self.first_of_group())
     }
 
     pub(super) fn encode(&self) -> [u8; ENTRY_LEN] {

@@ -11,9 +11,11 @@ use std::sync::{Arc, Mutex, RwLock};
 use bytes::Bytes;
 use dashmap::DashMap;
 
+use super::PageRef;
 use super::entry::{self, Entry};
 use crate::disk::{Disk, DiskFile};
 use crate::error::Error;
+use crate::poison::Poison;
 use crate::position::Position;
 
 /// Length of a page, bytes.
@@ -89,12 +91,9 @@ impl Extents {
         })
     }
 
+    /// Gives numbers back. Pages that still wait are written all the same: a checkpoint on its way may name them.
     pub(super) fn free(&self, pages: impl IntoIterator<Item = u32>) {
-        let mut numbers = self.numbers.lock().expect("no panic under this lock");
-        for page in pages {
-            self.pending.remove(&page);
-            numbers.quarantined.push(page);
-        }
+        self.numbers.lock().expect("no panic under this lock").quarantined.extend(pages);
     }
 
     /// How many numbers wait for a checkpoint; pass it to [`Extents::release`] once that checkpoint is durable.
@@ -124,12 +123,38 @@ impl Extents {
 
     /// The entries of a page.
     pub(super) fn read(&self, number: u32) -> Result<Vec<Entry>, Error> {
-        let pending = self.pending.get(&number).map(|page| page.value().clone());
-        let page = match pending {
-            Some(page) => page,
-            None => self.read_file(number)?,
-        };
+        let page = self.page(number)?;
         entry::decode_page(&page).ok_or_else(|| self.damaged(number, "no consume queue page"))
+    }
+
+    /// The entries of a page that is complete: nothing but zeroes may follow them. (What follows the entries of a tail
+    /// page may be torn.)
+    pub(super) fn read_sealed(&self, sealed: &PageRef) -> Result<Vec<Entry>, Error> {
+        let page = self.page(sealed.number)?;
+        let entries = entry::decode_page(&page).filter(|entries| {
+            let rest = &page[entry::PAGE_HEADER_LEN + entries.len() * entry::ENTRY_LEN..];
+            rest.iter().all(|byte| *byte == 0) && sealed.is_of(entries)
+        });
+        entries.ok_or_else(|| self.damaged(sealed.number, "not the consume queue page that was written"))
+    }
+
+    fn page(&self, number: u32) -> Result<Bytes, Error> {
+        let pending = self.pending.get(&number).map(|page| page.value().clone());
+        pending.map_or_else(|| self.read_file(number), Ok)
+    }
+
+    /// Whether `read` of the page waits for no device.
+    pub(super) fn is_resident(&self, number: u32) -> Result<bool, Error> {
+        let resident = |file: Arc<dyn DiskFile>| file.is_resident(self.byte_offset(number), PAGE_LEN as u64);
+        Ok(self.pending.contains_key(&number) || self.file(self.file_of(number)).map(resident)?)
+    }
+
+    /// Waits until the page is in memory.
+    pub(crate) fn fetch(&self, number: u32) -> Result<(), Error> {
+        let file = self.file(self.file_of(number))?;
+        file.copy(self.byte_offset(number), PAGE_LEN)
+            .map(|_| ())
+            .map_err(|source| Error::io("read", self.path(self.file_of(number)), source))
     }
 
     fn read_file(&self, number: u32) -> Result<Bytes, Error> {
@@ -165,18 +190,18 @@ impl Extents {
     }
 
     /// Makes all pages written so far durable.
-    pub(crate) fn sync(&self) -> Result<(), Error> {
-        let unsynced: Vec<(usize, Arc<dyn DiskFile>)> = {
+    ///
+    /// # Errors
+    /// `Poisoned`: the pages of a failed sync are lost, though reads may still show them, and a later one may succeed.
+    pub(crate) fn sync(&self, poison: &Poison) -> Result<(), Error> {
+        let unsynced: Vec<Arc<dyn DiskFile>> = {
             let mut files = self.files.write().expect("no panic under this lock");
-            let open = files.iter_mut().enumerate().filter_map(|(index, file)| Some((index, file.as_mut()?)));
-            open.filter_map(|(index, file)| {
-                std::mem::take(&mut file.unsynced).then(|| (index, Arc::clone(&file.file)))
-            })
-            .collect()
+            let written =
+                |file: &mut ExtentFile| std::mem::take(&mut file.unsynced).then(|| Arc::clone(&file.file));
+            files.iter_mut().flatten().filter_map(written).collect()
         };
-        for (index, file) in unsynced {
-            let index = u32::try_from(index).expect("file numbers are u32");
-            file.sync().map_err(|source| Error::io("sync", self.path(index), source))?;
+        for file in unsynced {
+            poison.guard("sync the consume queues", file.sync())?;
         }
         Ok(())
     }
@@ -206,7 +231,7 @@ impl Extents {
         Ok(file)
     }
 
-    fn path(&self, index: u32) -> PathBuf {
+    pub(super) fn path(&self, index: u32) -> PathBuf {
         self.dir.join(format!("{index:08}"))
     }
 
@@ -222,11 +247,41 @@ impl Extents {
         }
     }
 
-    fn file_of(&self, number: u32) -> u32 {
+    pub(super) fn file_of(&self, number: u32) -> u32 {
         number / self.pages_per_file
     }
 
-    fn byte_offset(&self, number: u32) -> u64 {
+    pub(super) fn byte_offset(&self, number: u32) -> u64 {
         u64::from(number % self.pages_per_file) * PAGE_LEN as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::LocalDisk;
+
+    /// A checkpoint takes the state that names the page, the topic is deleted, then the checkpoint writes the pages. A start
+    /// from it must find the page: the deletion is replayed over it.
+    #[test]
+    fn page_given_back_while_a_checkpoint_is_written_is_in_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let extents = || Extents::new(Arc::new(LocalDisk), dir.path().to_owned(), 64 * 1024);
+        let entry = Entry {
+            position: Position(1),
+            base_offset: 2,
+            max_timestamp: 3,
+            running_max: 3,
+            size: 4,
+            last_offset_delta: 0,
+            leader_epoch: 0,
+            attributes: 0,
+        };
+        let running = extents();
+        let number = running.allocate();
+        running.put(number, entry::encode_page(7, 0, &[entry]));
+        running.free([number]);
+        running.write_pending().unwrap();
+        assert_eq!(extents().read(number).unwrap(), [entry]);
     }
 }

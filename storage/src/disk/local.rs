@@ -2,18 +2,22 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use rustix::fs::{FallocateFlags, SeekFrom};
+use rustix::buffer::spare_capacity;
+use rustix::fs::{Advice, FallocateFlags, SeekFrom};
 
-use super::mapped::map_read_only;
-use super::{DirLock, Disk, DiskFile};
+use super::mapped::{is_cached, map_read_only};
+use super::{DirLock, Disk, DiskFile, Room};
 
 /// Slices one `pwritev` takes at most (`IOV_MAX`).
 const MAX_SLICES: usize = 1024;
+/// Asked for at a time: the kernel reads at most one read-ahead window (128 KiB unless configured) per call.
+const READ_AHEAD_CHUNK: u64 = 128 * 1024;
 static ZEROES: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The machine's file system.
@@ -64,6 +68,14 @@ impl Disk for LocalDisk {
         File::open(dir)?.sync_all()
     }
 
+    fn room(&self, dir: &Path) -> io::Result<Room> {
+        let disk = rustix::fs::statvfs(dir)?;
+        Ok(Room {
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+        })
+    }
+
     fn try_lock(&self, path: &Path, contents: &str) -> io::Result<Option<DirLock>> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match file.try_lock() {
@@ -72,7 +84,11 @@ impl Disk for LocalDisk {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         file.set_len(0)?;
-        file.write_all(contents.as_bytes())?;
+        match file.write_all(contents.as_bytes()) {
+            // The lock is what counts; a full disk has no block for who holds it.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            written => written?,
+        }
         Ok(Some(Box::new(file)))
     }
 }
@@ -119,9 +135,40 @@ impl DiskFile for LocalFile {
     }
 
     fn copy(&self, at: u64, len: usize) -> io::Result<Bytes> {
-        let mut bytes = vec![0; len];
-        self.file.read_exact_at(&mut bytes, at)?;
+        if at.checked_add(len as u64).is_none_or(|end| end > self.len()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let from = at + bytes.len() as u64;
+            match rustix::io::pread(&self.file, spare_capacity(&mut bytes), from) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bytes.truncate(len);
         Ok(bytes.into())
+    }
+
+    fn is_resident(&self, at: u64, len: u64) -> bool {
+        is_cached(&self.file, &self.map, at, len)
+    }
+
+    fn read_ahead(&self, mut at: u64, len: u64) {
+        let end = at.saturating_add(len).min(self.len());
+        while at < end {
+            let chunk = NonZeroU64::new((end - at).min(READ_AHEAD_CHUNK));
+            // Advice that is not taken costs time and nothing else.
+            let _slower_without = rustix::fs::fadvise(&self.file, at, chunk, Advice::WillNeed);
+            at += READ_AHEAD_CHUNK;
+        }
+    }
+
+    fn release(&self, at: u64, len: u64) {
+        if let Some(len) = NonZeroU64::new(len) {
+            let _stays_cached_without = rustix::fs::fadvise(&self.file, at, Some(len), Advice::DontNeed);
+        }
     }
 
     fn data_end(&self) -> io::Result<u64> {

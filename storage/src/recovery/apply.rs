@@ -5,25 +5,21 @@ use protocol::record_batch::RecordBatchView;
 
 use crate::catalog::{Catalog, TopicRecord, decode_configs};
 use crate::consume_queue::{Entry, Extents};
+use crate::decode::DecodeError;
+use crate::disk::Disk;
 use crate::error::Error;
 use crate::frame::{FrameHeader, FrameKind};
-use crate::partition_log::StampedBatch;
+use crate::manifest::Manifest;
+use crate::partition_log::{Compacted, StampedBatch};
+use crate::rewrite::swap;
 
 use super::files::LogFiles;
 
-/// Which frames a walk applies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pass {
-    Everything,
-    Metadata,
-    Records,
-}
-
+/// Replay of what came after a snapshot: every frame, in order.
 pub(super) struct Replay<'a> {
+    pub(super) disk: &'a dyn Disk,
     pub(super) catalog: &'a Catalog,
     pub(super) extents: &'a Extents,
-    pub(super) files: &'a LogFiles,
-    pub(super) pass: Pass,
 }
 
 impl Replay<'_> {
@@ -31,87 +27,130 @@ impl Replay<'_> {
     ///
     /// # Errors
     /// A sentence: the frame is valid but does not follow from those before it.
-    pub(super) fn apply(&self, header: &FrameHeader, payload: &Bytes) -> Result<(), String> {
-        match header.kind {
-            FrameKind::Batch | FrameKind::LogStart if self.pass == Pass::Metadata => Ok(()),
-            FrameKind::Batch => self.apply_batch(header, payload),
-            FrameKind::LogStart => self.apply_log_start(header).map_err(|error| error.to_string()),
-            _ if self.pass == Pass::Records => Ok(()),
-            _ => self.apply_metadata(header, payload).map_err(|error| error.to_string()),
-        }
-    }
-
-    fn apply_log_start(&self, header: &FrameHeader) -> Result<(), Error> {
-        let Some(partition) = self.catalog.partition(header.topic, header.partition) else { return Ok(()) };
-        if self.pass == Pass::Records
-            && partition.is_empty()
-            && partition.log_start_offset() < header.base_offset
-        {
-            // Its batches lay in files that were given up.
-            partition.begin_at(header.base_offset);
-        }
-        partition.apply_log_start(header.base_offset, header.position, self.extents, |entry| self.dead(entry))
-    }
-
-    fn dead(&self, entry: &Entry) {
-        if let Some(file) = self.files.at(entry.position) {
-            file.remove_live(u64::from(entry.size));
-        }
-    }
-
-    fn apply_metadata(
+    pub(super) fn apply(
         &self,
+        files: &mut LogFiles,
         header: &FrameHeader,
         payload: &Bytes,
-    ) -> Result<(), crate::decode::DecodeError> {
+    ) -> Result<(), String> {
         match header.kind {
-            FrameKind::Topic => {
-                self.catalog.apply_topic(header.topic, TopicRecord::decode(payload)?, header.position);
+            FrameKind::Batch => self.apply_batch(files, header, payload),
+            FrameKind::LogStart => self.apply_log_start(files, header).map_err(|error| error.to_string()),
+            FrameKind::Files => {
+                let manifest = Manifest::decode(payload).map_err(|error| error.to_string())?;
+                self.apply_manifest(files, header, &manifest).map_err(|error| error.to_string())
             }
-            FrameKind::TopicDeleted => {
-                if let Some(topic) = self.catalog.apply_topic_deleted(header.topic) {
-                    topic.partitions().iter().for_each(|partition| {
-                        partition.apply_deleted(self.extents, |entry| self.dead(entry));
-                    });
+            FrameKind::Compacted => {
+                if let Some(partition) = self.catalog.partition(header.topic, header.partition) {
+                    partition.set_compacted_frame(header.position);
                 }
+                Ok(())
             }
-            FrameKind::ProducerIds => self.catalog.apply_producer_ids(header.base_offset, header.position),
-            FrameKind::BrokerConfigs => {
-                self.catalog.apply_broker_configs(decode_configs(payload)?, header.position)
+            _ => {
+                let dead = |entry: &Entry| files.remove_live(entry);
+                apply_metadata(self.catalog, self.extents, header, payload, dead)
+                    .map_err(|error| error.to_string())
             }
-            FrameKind::Batch | FrameKind::LogStart | FrameKind::Blank => {}
         }
+    }
+
+    fn apply_log_start(&self, files: &LogFiles, header: &FrameHeader) -> Result<(), Error> {
+        let Some(partition) = self.catalog.partition(header.topic, header.partition) else { return Ok(()) };
+        let dead = |entry: &Entry| files.remove_live(entry);
+        partition.set_log_start(header.base_offset, header.position);
+        partition.trim(self.extents, dead)
+    }
+
+    fn apply_manifest(
+        &self,
+        files: &mut LogFiles,
+        header: &FrameHeader,
+        manifest: &Manifest,
+    ) -> Result<(), Error> {
+        let rewritten = files.take_rewritten(self.disk, manifest)?;
+        let (frame, compactions) = (header.position, &manifest.compactions);
+        let dead = |entry: &Entry| files.remove_live(entry);
+        swap(self.catalog, self.extents, &rewritten, compactions, frame, dead)?;
+        files.give_up(manifest);
         Ok(())
     }
 
-    fn apply_batch(&self, header: &FrameHeader, payload: &Bytes) -> Result<(), String> {
+    fn apply_batch(&self, files: &LogFiles, header: &FrameHeader, payload: &Bytes) -> Result<(), String> {
         let Some(partition) = self.catalog.partition(header.topic, header.partition) else {
             return Ok(()); // of a topic deleted later
         };
         let batch = RecordBatchView::parse(payload).map_err(|error| error.to_string())?;
-        if partition.is_empty() && self.pass == Pass::Records && partition.log_end_offset() == 0 {
-            partition.begin_at(header.base_offset);
-        }
         let mut state = partition.state();
         if header.base_offset != state.next_offset {
-            return Err(format!(
-                "topic {} partition {}: a batch at offset {} follows offset {}",
-                header.topic, header.partition, header.base_offset, state.next_offset
-            ));
+            return Err(out_of_order(header, state.next_offset));
         }
-        let stamped =
-            StampedBatch { batch, base_offset: header.base_offset, leader_epoch: header.leader_epoch };
-        if let Some(file) = self.files.at(header.position) {
-            file.add_live(payload.len() as u64);
-        }
+        let stamped = stamped(header, batch);
+        files.add_live(header);
         state
             .apply_batch(
-                (header.topic, header.partition),
+                numbers(header),
                 header.position,
                 header.first,
                 &stamped,
+                &partition.policy(),
                 self.extents,
             )
+            .map(drop)
             .map_err(|error| error.to_string())
     }
+}
+
+/// Frames that say what exists. `dead` is told the batches of deleted topics.
+pub(super) fn apply_metadata(
+    catalog: &Catalog,
+    extents: &Extents,
+    header: &FrameHeader,
+    payload: &Bytes,
+    dead: impl Fn(&Entry),
+) -> Result<(), DecodeError> {
+    match header.kind {
+        FrameKind::Topic => {
+            catalog.apply_topic(header.topic, TopicRecord::decode(payload)?, header.position);
+        }
+        FrameKind::TopicDeleted => {
+            if let Some(topic) = catalog.apply_topic_deleted(header.topic, header.position) {
+                for partition in topic.partitions().iter() {
+                    partition.mark_deleted();
+                    partition.clear(extents, &dead);
+                }
+            }
+        }
+        FrameKind::ProducerIds => catalog.apply_producer_ids(header.base_offset, header.position),
+        FrameKind::BrokerConfigs => catalog.apply_broker_configs(decode_configs(payload)?, header.position),
+        FrameKind::Batch
+        | FrameKind::LogStart
+        | FrameKind::Blank
+        | FrameKind::Files
+        | FrameKind::Compacted => {}
+    }
+    Ok(())
+}
+
+pub(super) fn numbers(header: &FrameHeader) -> (u32, u32) {
+    (header.topic, header.partition)
+}
+
+pub(super) fn stamped<'a>(header: &FrameHeader, batch: RecordBatchView<'a>) -> StampedBatch<'a> {
+    StampedBatch { batch, base_offset: header.base_offset, leader_epoch: header.leader_epoch }
+}
+
+/// What a `compacted` frame says.
+pub(super) fn compacted(header: &FrameHeader) -> Compacted {
+    Compacted {
+        upto: header.base_offset,
+        generation: u32::try_from(header.log_index).unwrap_or(u32::MAX),
+        frame: header.position,
+    }
+}
+
+pub(super) fn out_of_order(header: &FrameHeader, next_offset: i64) -> String {
+    format!(
+        "topic {} partition {}: a batch at offset {} follows offset {next_offset}",
+        header.topic, header.partition, header.base_offset
+    )
 }

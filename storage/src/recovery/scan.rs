@@ -12,19 +12,20 @@ use super::files::{LogFiles, chunk};
 type Frame = (FrameHeader, Bytes);
 
 /// A walk from one position to the end of the log.
-pub(super) struct Scan<'a> {
-    files: &'a LogFiles,
+pub(super) struct Scan {
     /// Start of the group that comes next.
     at: Position,
     /// Proven durable: by the checkpoint, or by what frames said when they were written.
     durable: Position,
     /// Why the walk ended.
     stopped: Option<String>,
+    /// The last frame was a blank one: the next file was there, durably, before it was written.
+    expects_file: bool,
 }
 
-impl<'a> Scan<'a> {
-    pub(super) fn new(files: &'a LogFiles, start: Position, durable: Position) -> Self {
-        Self { files, at: start, durable, stopped: None }
+impl Scan {
+    pub(super) fn new(start: Position, durable: Position) -> Self {
+        Self { at: start, durable, stopped: None, expects_file: false }
     }
 
     /// Where the log ends, once `next_group` gave `None`.
@@ -33,16 +34,20 @@ impl<'a> Scan<'a> {
     }
 
     /// The next whole group. `None` at the first thing that is none.
-    pub(super) fn next_group(&mut self) -> Result<Option<Vec<Frame>>, Error> {
+    pub(super) fn next_group(&mut self, files: &LogFiles) -> Result<Option<Vec<Frame>>, Error> {
         let mut group: Vec<Frame> = Vec::new();
         let mut at = self.at;
         loop {
-            let Some(file) = self.files.at(at) else {
+            let Some(file) = files.at_or_behind(at) else {
+                if self.expects_file {
+                    return Err(files.no_successor(at));
+                }
                 self.stopped = Some("the log ends with its last file".to_owned());
                 return Ok(None);
             };
-            if at == file.base() {
-                at = at.plus(FILE_HEADER_LEN);
+            self.expects_file = false;
+            if at <= file.base() {
+                at = file.base().plus(FILE_HEADER_LEN);
                 if group.is_empty() {
                     self.at = at;
                 }
@@ -53,7 +58,7 @@ impl<'a> Scan<'a> {
                     self.stopped = Some(reason);
                     return Ok(None);
                 }
-                Err(error) => return Err(self.files.io(at, error)),
+                Err(error) => return Err(files.io(at, error)),
             };
             let end = at.plus(u64::from(header.length));
             if header.kind == FrameKind::Blank && group.is_empty() {
@@ -62,6 +67,7 @@ impl<'a> Scan<'a> {
                     return Ok(None);
                 }
                 (self.at, at) = (end, end);
+                self.expects_file = true;
                 continue;
             }
             let misplaced = header.kind == FrameKind::Blank || header.first != group.is_empty();
@@ -91,11 +97,11 @@ impl<'a> Scan<'a> {
     ///
     /// # Errors
     /// `Corrupt`, naming file and position.
-    pub(super) fn check_torn(&self) -> Result<(), Error> {
+    pub(super) fn check_torn(&self, files: &LogFiles) -> Result<(), Error> {
         let mut durable = self.durable;
-        for file in self.files.from(self.at) {
+        for file in files.from(self.at) {
             let start = self.at.max(file.base().plus(FILE_HEADER_LEN));
-            durable = durable.max(self.probe(file, start)?);
+            durable = durable.max(probe(files, file, start)?);
         }
         if durable <= self.at {
             return Ok(());
@@ -105,32 +111,32 @@ impl<'a> Scan<'a> {
             "{reason}, but the log was durable up to position {durable}; nothing was changed. Put the file back from \
              a backup"
         );
-        Err(self.files.corrupt(self.at, what))
+        Err(files.corrupt(self.at, what))
     }
+}
 
-    /// The highest `durable_upto` of any valid frame from `start` on.
-    fn probe(&self, file: &MappedFile, start: Position) -> Result<Position, Error> {
-        let mut durable = Position(0);
-        let io = |error| self.files.io(start, error);
-        let data_end = self.files.data_end(file);
-        // `next` is where the next frame may stand, behind the last one found.
-        let (mut at, mut next) = (start, start);
-        while at < data_end {
-            let (bytes, behind) = chunk(file, at, data_end).map_err(io)?;
-            let words = bytes.chunks(8).enumerate().filter(|(_, word)| word.starts_with(&MAGIC));
-            for (index, _) in words {
-                let here = at.plus(index as u64 * ALIGNMENT);
-                if here >= next
-                    && let Ok(frame) = read_frame(file, here).map_err(io)?
-                {
-                    durable = durable.max(durable_upto(&frame));
-                    next = here.plus(u64::from(frame.0.length));
-                }
+/// The highest `durable_upto` of any valid frame from `start` on.
+fn probe(files: &LogFiles, file: &MappedFile, start: Position) -> Result<Position, Error> {
+    let mut durable = Position(0);
+    let io = |error| files.io(start, error);
+    let data_end = files.data_end(file);
+    // `next` is where the next frame may stand, behind the last one found.
+    let (mut at, mut next) = (start, start);
+    while at < data_end {
+        let (bytes, behind) = chunk(file, at, data_end).map_err(io)?;
+        let words = bytes.chunks(8).enumerate().filter(|(_, word)| word.starts_with(&MAGIC));
+        for (index, _) in words {
+            let here = at.plus(index as u64 * ALIGNMENT);
+            if here >= next
+                && let Ok(frame) = read_frame(file, here).map_err(io)?
+            {
+                durable = durable.max(durable_upto(&frame));
+                next = here.plus(u64::from(frame.0.length));
             }
-            at = behind;
         }
-        Ok(durable)
+        at = behind;
     }
+    Ok(durable)
 }
 
 /// A valid frame and its extension and payload, or why there is none.

@@ -1,13 +1,17 @@
 //! One partition inside a snapshot. A partition that nothing was ever written to takes one byte.
 
+use std::sync::Arc;
+
 use bytes::BufMut;
 
 use crate::consume_queue::{ConsumeQueue, PageRef, QueueDirectory};
 use crate::decode::{DecodeError, Reader};
 use crate::leader_epochs::LeaderEpochs;
-use crate::partition_log::{PartitionLog, PartitionState};
+use crate::log_policy::PolicyCell;
+use crate::partition_log::{Compacted, PartitionLog, PartitionState};
 use crate::position::Position;
 use crate::producer_state::{ProducerState, ProducerStates, WrittenBatch};
+use crate::segments::{Segment, Segments};
 
 const EMPTY: u8 = 0;
 const FULL: u8 = 1;
@@ -23,6 +27,8 @@ pub(super) fn encode(out: &mut Vec<u8>, partition: &PartitionLog, state: &Partit
     out.put_i64(state.next_offset);
     out.put_u64(state.appended_bytes);
     out.put_u64(state.trimmed_bytes);
+    put_compacted(out, state.compacted.as_deref());
+    put_segments(out, &state.segments);
     put_count(out, state.epochs.entries().len());
     for (epoch, start) in state.epochs.entries() {
         out.put_i32(*epoch);
@@ -40,6 +46,49 @@ pub(super) fn encode(out: &mut Vec<u8>, partition: &PartitionLog, state: &Partit
         out.put_i64(page.max_timestamp);
         out.put_i64(page.running_max);
     }
+}
+
+fn put_compacted(out: &mut Vec<u8>, compacted: Option<&Compacted>) {
+    out.put_u8(u8::from(compacted.is_some()));
+    if let Some(compacted) = compacted {
+        out.put_i64(compacted.upto);
+        out.put_u32(compacted.generation);
+        out.put_u64(compacted.frame.0);
+    }
+}
+
+fn decode_compacted(reader: &mut Reader<'_>) -> Result<Option<Box<Compacted>>, DecodeError> {
+    if reader.u8()? == 0 {
+        return Ok(None);
+    }
+    let (upto, generation) = (reader.i64()?, reader.u32()?);
+    Ok(Some(Box::new(Compacted { upto, generation, frame: Position(reader.u64()?) })))
+}
+
+fn put_segments(out: &mut Vec<u8>, segments: &Segments) {
+    put_count(out, segments.closed().len());
+    out.put_u8(u8::from(segments.active().is_some()));
+    for segment in segments.iter() {
+        out.put_i64(segment.base_offset);
+        out.put_u64(segment.start_bytes);
+        out.put_i64(segment.first_timestamp);
+        out.put_i64(segment.max_timestamp);
+    }
+}
+
+fn decode_segments(reader: &mut Reader<'_>) -> Result<Segments, DecodeError> {
+    let (closed, is_active) = (reader.length()?, reader.u8()? != 0);
+    let mut segment = || {
+        Ok(Segment {
+            base_offset: reader.i64()?,
+            start_bytes: reader.u64()?,
+            first_timestamp: reader.i64()?,
+            max_timestamp: reader.i64()?,
+        })
+    };
+    let closed = (0..closed).map(|_| segment()).collect::<Result<_, DecodeError>>()?;
+    let active = is_active.then(segment).transpose()?;
+    Ok(Segments::from_parts(closed, active))
 }
 
 fn put_producers(out: &mut Vec<u8>, producers: Option<&ProducerStates>) {
@@ -65,13 +114,16 @@ pub(super) fn decode(
     reader: &mut Reader<'_>,
     topic: u32,
     partition: u32,
+    policy: &Arc<PolicyCell>,
 ) -> Result<PartitionLog, DecodeError> {
     if reader.u8()? == EMPTY {
-        return Ok(PartitionLog::new(topic, partition));
+        return Ok(PartitionLog::new(topic, partition, Arc::clone(policy)));
     }
     let (log_start, log_start_frame) = (reader.i64()?, Position(reader.u64()?));
     let next_offset = reader.i64()?;
     let (appended_bytes, trimmed_bytes) = (reader.u64()?, reader.u64()?);
+    let compacted = decode_compacted(reader)?;
+    let segments = decode_segments(reader)?;
     let epochs = reader.length()?;
     let epochs =
         (0..epochs).map(|_| Ok((reader.i32()?, reader.i64()?))).collect::<Result<_, DecodeError>>()?;
@@ -95,8 +147,12 @@ pub(super) fn decode(
         next_offset,
         appended_bytes,
         trimmed_bytes,
+        compacted,
+        segments,
+        trimmed_upto: log_start,
+        frozen: 0,
     };
-    Ok(PartitionLog::with_state(topic, partition, (log_start, log_start_frame), state))
+    Ok(PartitionLog::with_state((topic, partition), Arc::clone(policy), (log_start, log_start_frame), state))
 }
 
 fn decode_producers(reader: &mut Reader<'_>) -> Result<Option<Box<ProducerStates>>, DecodeError> {

@@ -1,6 +1,7 @@
 //! What the storage tests share: batches to append, a store without threads on a disk of the test's choice.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its part")]
 
+pub mod batches;
 pub mod simulated_disk;
 
 use std::path::PathBuf;
@@ -8,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use protocol::record_batch_builder::RecordBatchBuilder;
 use storage::disk::Disk;
 use storage::{
-    Append, FlushMode, OpenError, PartitionLog, ReadRequest, Recovered, Store, StoreConfig, SystemClock,
-    ValidBatch,
+    Append, Configs, FlushMode, LogPolicy, OpenError, PartitionLog, ReadRequest, Recovered, Store,
+    StoreConfig, SystemClock, ValidBatch,
 };
 
 /// Small enough that a few dozen batches roll it.
@@ -24,7 +26,27 @@ pub fn config(dir: impl Into<PathBuf>, flush: FlushMode) -> StoreConfig {
         flush,
         checkpoint_bytes: u64::MAX,
         producer_expiration: Duration::from_secs(u64::MAX),
+        retention_check: Duration::ZERO,
+        policies: Arc::new(|_, topic, _| policy(topic)),
         threads: false,
+    }
+}
+
+/// A topic's policy as its configs say it in plain numbers; nothing is deleted unless they ask for it.
+pub fn policy(configs: &Configs) -> LogPolicy {
+    let number = |key: &str| configs.get(key).map(|value| value.parse::<u64>().unwrap());
+    let ms = |key: &str| number(key).map(|value| i64::try_from(value).unwrap());
+    let compact = configs.get("cleanup.policy").is_some_and(|policy| policy.contains("compact"));
+    LogPolicy {
+        segment_bytes: number("segment.bytes").unwrap_or(u64::MAX),
+        retention_bytes: number("retention.bytes"),
+        retention_ms: ms("retention.ms"),
+        delete: configs.get("cleanup.policy").is_none_or(|policy| policy.contains("delete")),
+        compact,
+        min_cleanable_dirty_ratio: 0.0,
+        delete_retention_ms: ms("delete.retention.ms").unwrap_or(0),
+        index_keys: configs.get("onelog.index.keys").is_some_and(|value| value == "true"),
+        ..LogPolicy::default()
     }
 }
 
@@ -75,6 +97,15 @@ pub fn batch(value: &[u8], timestamps: &[i64], producer: Option<Producer>) -> Va
     let crc = crc32c::crc32c(&out[21..]);
     out[17..21].copy_from_slice(&crc.to_be_bytes());
     ValidBatch::new(Bytes::from(out)).unwrap()
+}
+
+/// An uncompressed batch of keyed records, all with one timestamp; no value is a tombstone.
+pub fn keyed_batch(records: &[(Vec<u8>, Option<Vec<u8>>)], timestamp: i64) -> ValidBatch {
+    let mut builder = RecordBatchBuilder::new(0);
+    for (key, value) in records {
+        builder.append(timestamp, Some(key), value.as_deref());
+    }
+    ValidBatch::new(builder.build()).unwrap()
 }
 
 fn put_varint(out: &mut Vec<u8>, value: i64) {

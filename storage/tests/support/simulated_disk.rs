@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
-use storage::disk::{DirLock, Disk, DiskFile};
+use storage::disk::{DirLock, Disk, DiskFile, Room};
 
 const SECTOR: usize = 512;
 
@@ -25,6 +25,8 @@ pub struct Faults {
     pub fail_write: Option<u32>,
     /// Bytes that files may have in all.
     pub capacity: Option<u64>,
+    /// The n-th file from now on finds no room, and none after it does.
+    pub full_at: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -111,6 +113,14 @@ impl SimulatedDisk {
         image.durable = image.cached.clone();
     }
 
+    /// Cuts a file short.
+    pub fn truncate(&self, path: &Path, len: usize) {
+        let state = self.0.lock().unwrap();
+        let mut image = state.names[path].lock().unwrap();
+        image.cached.truncate(len);
+        image.durable = image.cached.clone();
+    }
+
     pub fn contents(&self, path: &Path) -> Vec<u8> {
         self.0.lock().unwrap().names[path].lock().unwrap().cached.clone()
     }
@@ -185,7 +195,8 @@ impl Disk for SimulatedDisk {
 
     fn create(&self, path: &Path, len: u64) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.0.lock().unwrap();
-        if state.faults.capacity.is_some_and(|capacity| state.used() + len > capacity) {
+        let over = state.faults.capacity.is_some_and(|capacity| state.used() + len > capacity);
+        if over || (len > 0 && due(&mut state.faults.full_at)) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let len = usize::try_from(len).unwrap();
@@ -233,9 +244,17 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
+    fn room(&self, _dir: &Path) -> io::Result<Room> {
+        let state = self.0.lock().unwrap();
+        let total = state.faults.capacity.unwrap_or(1 << 50);
+        Ok(Room { free: total.saturating_sub(state.used()), total })
+    }
+
     fn try_lock(&self, path: &Path, contents: &str) -> io::Result<Option<DirLock>> {
-        self.create(path, contents.len() as u64)?;
-        Ok(Some(Box::new(())))
+        match self.create(path, contents.len() as u64) {
+            Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(error),
+            _ => Ok(Some(Box::new(()))),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The arrows between rooms: `protocol <- storage <- broker <- compat-tests`, and those inside the broker. One table says
+//! The arrows between rooms: `protocol <- storage <- broker <- compat-tests, bench`, and those inside the broker. One table says
 //! what each room must not name; it is the only place where the arrows are written as code.
 
 use super::Finding;
@@ -49,6 +49,7 @@ const ROOMS: &[Room] = &[
         allowed: &[
             "protocol::record_batch",
             "protocol::record_batch_builder",
+            "protocol::record_batch_rebuild",
             "protocol::record_set",
             "protocol::record_lookup",
             "protocol::compression",
@@ -118,6 +119,13 @@ const ROOMS: &[Room] = &[
         allowed: &[],
         because: "compat-tests reach the broker through its process boundary only: use a client",
     },
+    Room {
+        files: &["bench/"],
+        except: &[],
+        banned: &["storage", "broker", "compat_tests"],
+        allowed: &[],
+        because: "bench measures brokers from outside, the same way for each of them",
+    },
 ];
 
 /// Packages that a manifest must not depend on, in any of its dependency tables.
@@ -134,6 +142,7 @@ const MANIFESTS: &[(&str, &[&str], &str)] = &[
         &["protocol", "storage", "broker", "kafka-protocol"],
         "only the process boundary is tested",
     ),
+    ("bench", &["storage", "broker", "compat-tests"], "brokers are measured from outside"),
 ];
 
 pub(super) fn check(file: &SourceFile, code: &Code) -> Vec<Finding> {

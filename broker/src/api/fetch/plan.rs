@@ -1,21 +1,23 @@
 //! A fetch as it will be read: which partitions, from where, within which limits.
 //!
-//! Made once per request; reading it again gives what is there by then. Invariant: topics that do not exist are decided
-//! when the plan is made, everything that can change while the fetch waits is looked at on each reading.
+//! Made once per request; looking again finds what is there by then. Invariant: topics that do not exist are decided
+//! when the plan is made, everything that can change while the fetch waits is looked at each time.
 
 use std::sync::Arc;
 
 use protocol::fetch_response::{EpochEndOffset, FetchResponse, FetchedPartition, FetchedTopic};
 use protocol::messages::FetchRequest;
 use protocol::messages::fetch_request::FetchPartition;
-use protocol::record_batch::RecordBatchView;
 use protocol::{ErrorCode, StrBytes};
-use storage::{Batches, Offset, PartitionLog, ReadRequest, Store, Topic};
+use storage::{Located, Offset, PartitionLog, ReadRequest, Store, Topic};
 use uuid::Uuid;
 
-use super::limits::Budget;
+use super::limits::{Budget, Share};
+use super::looked::{Looked, PartitionLocated, failed};
 use crate::{error_map, partition, topics};
 
+/// One fetch reads this much from the device, bytes, or one first batch that is larger.
+pub(super) const COLD_AT_ONCE: usize = 8 << 20;
 const READ_COMMITTED: i8 = 1;
 const FIRST_VERSION_WITH_IDS: i16 = 13;
 const FIRST_VERSION_WITH_ZSTD: i16 = 10;
@@ -44,11 +46,22 @@ struct Planned {
     last_fetched_epoch: i32,
 }
 
-/// What a reading gave.
-pub(super) struct Fetched {
-    pub(super) response: FetchResponse,
-    /// The client need not wait: enough bytes, an error, a diverging epoch, or nothing to wait for.
-    pub(super) is_enough: bool,
+/// Whether a look may wait for the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// On a core: what cannot be found without waiting is left out, and counts as found.
+    None,
+    /// On a thread of its own.
+    Waits,
+}
+
+/// One look at everything.
+struct Look<'a> {
+    store: &'a Store,
+    patience: Patience,
+    budget: Budget,
+    /// Bytes that may yet be read from the device.
+    cold_left: usize,
 }
 
 impl Plan {
@@ -95,44 +108,45 @@ impl Plan {
         self.topics.iter().flat_map(|topic| &topic.partitions).filter_map(|planned| planned.log.as_ref().ok())
     }
 
-    /// Reads everything that is there now.
-    pub(super) fn read(&self, store: &Store) -> Fetched {
-        let mut budget = Budget::new(self.max_bytes);
+    /// Finds everything that is there now.
+    pub(super) fn look(&self, store: &Store, patience: Patience) -> Looked<'_> {
+        let budget = Budget::new(self.max_bytes);
+        let mut look = Look { store, patience, budget, cold_left: COLD_AT_ONCE };
         let mut at_once = self.partitions().next().is_none();
         let mut response =
             FetchResponse { topics: Vec::with_capacity(self.topics.len()), ..FetchResponse::default() };
+        let mut located = Vec::new();
         for topic in &self.topics {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for planned in &topic.partitions {
-                let fetched = self.partition(store, planned, &mut budget);
+                let (fetched, batches) = self.partition(&mut look, planned);
                 at_once |= !fetched.error_code.is_none() || fetched.diverging_epoch.is_some();
                 partitions.push(fetched);
+                located.push(batches);
             }
             response.topics.push(FetchedTopic { name: topic.name.clone(), topic_id: topic.id, partitions });
         }
-        Fetched { response, is_enough: at_once || budget.counted() >= self.min_bytes }
+        Looked { response, located, is_enough: at_once || look.budget.counted() >= self.min_bytes }
     }
 
-    fn partition(&self, store: &Store, planned: &Planned, budget: &mut Budget) -> FetchedPartition {
-        let fetched = planned
-            .log
-            .as_ref()
-            .map_err(|error| *error)
-            .and_then(|log| self.log(store, log, planned, budget));
-        fetched.unwrap_or_else(|error_code| FetchedPartition {
-            partition_index: planned.index,
-            error_code,
-            ..FetchedPartition::default()
-        })
+    fn partition<'a>(
+        &self,
+        look: &mut Look<'_>,
+        planned: &'a Planned,
+    ) -> (FetchedPartition, Option<PartitionLocated<'a>>) {
+        let looked = planned.log.as_deref().map_err(|error| *error).and_then(|log| {
+            let (fetched, located) = self.log(look, log, planned)?;
+            Ok((fetched, located.map(|located| (log, located))))
+        });
+        looked.unwrap_or_else(|error_code| (failed(planned.index, error_code), None))
     }
 
     fn log(
         &self,
-        store: &Store,
+        look: &mut Look<'_>,
         log: &PartitionLog,
         planned: &Planned,
-        budget: &mut Budget,
-    ) -> Result<FetchedPartition, ErrorCode> {
+    ) -> Result<(FetchedPartition, Option<Located>), ErrorCode> {
         if log.is_deleted() {
             return Err(if self.version >= FIRST_VERSION_WITH_IDS {
                 ErrorCode::UnknownTopicId
@@ -156,40 +170,53 @@ impl Plan {
         if planned.last_fetched_epoch >= 0 {
             fetched.diverging_epoch = diverging(log, planned)?;
             if fetched.diverging_epoch.is_some() {
-                return Ok(fetched);
+                return Ok((fetched, None));
             }
         }
         if from < log_start_offset || from > log.log_end_offset() {
             return Err(ErrorCode::OffsetOutOfRange);
         }
         let limit = if self.committed { last_stable_offset } else { high_watermark };
-        let share = budget.share(planned.max_bytes);
         // Between the limit and the log end there is nothing to see yet, which is not an error.
-        if from < limit && share.max_bytes == 0 && !share.at_least_one {
-            budget.took(share, 0, true);
-        } else if from < limit {
-            let request =
-                ReadRequest { from, limit, max_bytes: share.max_bytes, at_least_one: share.at_least_one };
-            let batches = store.read(log, &request).map_err(|error| error_map::read_error(&error))?;
-            budget.took(share, batches.bytes, is_cut(&batches, limit));
-            fetched.records = batches.batches;
+        let located = if from < limit { look.locate(log, planned, limit)? } else { None };
+        Ok((fetched, located))
+    }
+}
+
+impl Look<'_> {
+    /// What there is below `limit`, within what is left for this partition.
+    fn locate(
+        &mut self,
+        log: &PartitionLog,
+        planned: &Planned,
+        limit: Offset,
+    ) -> Result<Option<Located>, ErrorCode> {
+        let share = self.budget.share(planned.max_bytes);
+        let Share { max_bytes, at_least_one } = share;
+        if max_bytes == 0 && !at_least_one {
+            self.budget.took(share, 0, true);
+            return Ok(None);
         }
-        Ok(fetched)
+        let request = ReadRequest { from: planned.from, limit, max_bytes, at_least_one };
+        let located = match self.patience {
+            Patience::None => self.store.locate(log, &request),
+            Patience::Waits => self.store.locate_waiting(log, &request),
+        };
+        let mut located = located.map_err(|error| error_map::read_error(&error))?;
+        if located.is_cold() {
+            located.truncate(self.cold_left, at_least_one);
+            self.cold_left = self.cold_left.saturating_sub(located.bytes());
+        }
+        // Whether records below the limit are left out.
+        let cut = located.end_offset().is_none_or(|end| end < limit);
+        self.budget.took(share, located.bytes(), cut);
+        Ok(Some(located))
     }
 }
 
 /// Kafka looks at the topic's config and not at the batches: a producer's own zstd goes out in every version.
 fn promises_zstd(topic: &Topic) -> bool {
     topic.configs().get("compression.type").is_some_and(|codec| codec == "zstd")
-}
-
-/// Whether records below `limit` were left out.
-fn is_cut(batches: &Batches, limit: Offset) -> bool {
-    let Some(last) = batches.batches.last() else {
-        return true;
-    };
-    RecordBatchView::parse(last)
-        .is_ok_and(|view| view.base_offset() + i64::from(view.last_offset_delta()) + 1 < limit)
 }
 
 /// The client's log is not ours when ours ends its last epoch earlier than it did (Kafka `Partition.readRecords`).

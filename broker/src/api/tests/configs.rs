@@ -92,7 +92,7 @@ fn a_topics_config_shows_value_source_type_and_synonyms() {
     assert_eq!((fixed.value.as_deref(), fixed.config_source), (Some("3600000"), 4));
     let default = one(&client, TOPIC, "t", "min.cleanable.dirty.ratio");
     assert_eq!((default.value.as_deref(), default.config_source, default.config_type), (Some("0.5"), 5, 6));
-    assert_eq!(describe(&client, TOPIC, "t", &[]).configs.len(), 33);
+    assert_eq!(describe(&client, TOPIC, "t", &[]).configs.len(), 34);
 }
 
 #[test]

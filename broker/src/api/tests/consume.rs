@@ -16,7 +16,7 @@ use protocol::record_batch::RecordBatchView;
 use protocol::record_batch_builder::RecordBatchBuilder;
 use uuid::Uuid;
 
-use super::{Client, batch, block_on, decoded, topic_name};
+use super::{Client, batch, block_on, decoded, finished, topic_name};
 use crate::api::Reply;
 
 fn partition(index: i32, from: i64) -> FetchPartition {
@@ -166,6 +166,92 @@ fn topics_of_zstd_are_for_version_ten_and_later() {
         |topic, version| fetch(&client, version, &request(topic, vec![partition(0, 0)])).remove(0).error_code;
     assert_eq!((code("z", 9), code("z", 10)), (ErrorCode::UnsupportedCompressionType.code(), 0));
     assert_eq!(code("t", 4), 0, "a producer's own choice is no reason to refuse");
+}
+
+#[test]
+fn a_damaged_batch_is_a_corrupt_message_and_those_before_it_are_served() {
+    use std::os::unix::fs::FileExt as _;
+    let client = Client::with_config(&[("onelog.flush", "sync")]);
+    client.create("t", 2, &[]);
+    client.fill("t", 0, &["first", "the second one", "third"]);
+    client.fill("t", 1, &["elsewhere"]);
+    let path = client.broker.config.data_dir.join("commitlog").join("00000000000000000000");
+    let bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(14).position(|window| window == b"the second one").unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(b"T", at as u64).unwrap();
+    let from = |offset| request("t", vec![partition(0, offset), partition(1, 0)]).with_max_wait_ms(20_000);
+    let fetched = fetch(&client, 12, &from(0));
+    assert_eq!((fetched[0].error_code, batches(&fetched[0])), (0, vec![0]));
+    let fetched = fetch(&client, 12, &from(1));
+    assert_eq!((fetched[0].error_code, batches(&fetched[0])), (ErrorCode::CorruptMessage.code(), Vec::new()));
+    assert_eq!((fetched[1].error_code, batches(&fetched[1])), (0, vec![0]));
+    assert_eq!(batches(&fetch(&client, 12, &from(2))[0]), [2]);
+}
+
+/// Has the system give up the pages of a folder; what this process wrote itself it still takes for hot.
+fn forget(client: &Client, folder: &str) {
+    for name in std::fs::read_dir(client.broker.config.data_dir.join(folder)).unwrap() {
+        let file = std::fs::File::open(name.unwrap().path()).unwrap();
+        file.sync_all().unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    }
+}
+
+#[test]
+fn what_is_not_in_memory_is_read_elsewhere_and_is_the_same() {
+    let client = Client::on_device();
+    let id = client.create("t", 3, &[]);
+    let large = "x".repeat(40_000);
+    for _ in 0..30 {
+        client.fill("t", 0, &[&large]);
+        client.fill("t", 1, &[&large, "small"]);
+    }
+    let asked = request("t", vec![partition(0, 3), partition(1, 0), partition(2, 0), partition(9, 0)])
+        .with_max_bytes(4 << 20)
+        .with_max_wait_ms(20_000);
+    let hot = fetch(&client, 12, &asked);
+    let client = client.reopened();
+    forget(&client, "commitlog");
+    client.fill("t", 2, &["new"]);
+    let reply = client.reply(ApiKey::Fetch, 12, &asked);
+    assert!(matches!(reply, Reply::Later(_)), "a core does not wait for the device: {reply:?}");
+    let response: FetchResponse = decoded(finished(reply), 12);
+    let cold: Vec<PartitionData> =
+        response.responses.into_iter().flat_map(|topic| topic.partitions).collect();
+    assert_eq!(
+        (cold[0].records.as_ref(), cold[1].records.as_ref()),
+        (hot[0].records.as_ref(), hot[1].records.as_ref())
+    );
+    assert_eq!((batches(&cold[0]).len(), batches(&cold[2]), cold[3].error_code), (26, vec![0], 3));
+    let [mapped, copied] = client.broker.cold_reads.counters().map(|counter| counter.get());
+    let len = |index: usize| cold[index].records.as_ref().unwrap().len() as u64;
+    assert_eq!((mapped, copied), (len(2), len(0) + len(1)));
+    let hot = request("t", vec![partition(2, 0)]);
+    assert!(matches!(client.reply(ApiKey::Fetch, 12, &hot), Reply::Now(_)));
+    assert_eq!(client.broker.store.topic("t").unwrap().id(), id);
+}
+
+#[test]
+fn a_queue_that_is_not_in_memory_is_waited_for_elsewhere() {
+    let client = Client::on_device();
+    client.create("t", 1, &[]);
+    // A page of the queue holds 85 batches.
+    (0..200).for_each(|_| client.fill("t", 0, &["value"]));
+    let client = client.reopened();
+    forget(&client, "commitlog");
+    forget(&client, "consumequeue");
+    let (mut from, mut rounds) = (0, 0);
+    while from < 200 {
+        let asked = request("t", vec![partition(0, from)]).with_max_wait_ms(20_000);
+        let found = batches(&fetch(&client, 12, &asked)[0]);
+        assert_eq!(found.first(), Some(&from), "round {rounds}");
+        from = found.last().unwrap() + 1;
+        rounds += 1;
+    }
+    assert!(rounds <= 4, "{rounds}");
+    let asked = request("t", vec![partition(0, 3)]).with_min_bytes(1 << 20).with_max_wait_ms(100);
+    assert_eq!(batches(&fetch(&client, 12, &asked)[0]).len(), 197, "also when it is not enough");
 }
 
 /// Starts a fetch that has to wait, does `meanwhile` in a thread, and returns what came and how long it took.

@@ -169,7 +169,7 @@ fn configs_are_read_and_changed_in_every_version() {
             .with_include_synonyms(true)
             .with_include_documentation(version >= 3)
     });
-    assert!(described.iter().all(|response| response.results[0].configs.len() == 33));
+    assert!(described.iter().all(|response| response.results[0].configs.len() == 34));
     let replaced: Vec<AlterConfigsResponse> = answered(&client, ApiKey::AlterConfigs, |_| {
         let config = AlterableConfig::default().with_name("retention.ms".into()).with_value(Some("5".into()));
         let topic = AlterConfigsResource::default()

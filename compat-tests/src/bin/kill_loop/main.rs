@@ -1,13 +1,7 @@
 //! The broker is killed with -9 again and again under idempotent producers and a committing group; afterwards every
 //! partition is read whole. `cargo run -p compat-tests --bin kill_loop -- --rounds 50`; `--help` says the rest.
 //!
-//! `load` sends and remembers, `commits` commits and remembers, `reading` reads, `checker` judges. This file kills.
-
-mod checker;
-mod commits;
-mod load;
-mod payload;
-mod reading;
+//! The load and its checker are `compat_tests::load`. This file kills.
 
 use std::fmt;
 use std::io::Write as _;
@@ -18,13 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use compat_tests::broker::{Broker, BrokerKind};
 use compat_tests::clock;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
-
-use checker::{Tally, VIOLATIONS};
-use commits::Commits;
-use load::{Load, Places};
+use compat_tests::load::{Commits, Load, Places, Tally, check_all, create_topics, spread};
 
 const GROUP: &str = "kill-loop-group";
 /// What is written down of each kind of trouble.
@@ -173,7 +161,7 @@ impl Run {
     }
 
     fn check(&self) -> Result<Tally> {
-        reading::check_all(&self.broker.address(), &self.places, &self.load.histories())
+        check_all(&self.broker.address(), &self.places, &self.load.histories())
     }
 
     fn finish(mut self) -> Result<Report> {
@@ -224,13 +212,7 @@ impl fmt::Display for Report {
         writeln!(f, "rounds                 {}", self.rounds)?;
         writeln!(f, "  with records         {}", self.rounds_with_records)?;
         writeln!(f, "  with commits         {}", self.rounds_with_commits)?;
-        writeln!(f, "records sent           {}", tally.sent)?;
-        writeln!(f, "acknowledged           {}", tally.acknowledged)?;
-        writeln!(f, "unknown, present       {}", tally.unknown_present)?;
-        writeln!(f, "unknown, absent        {}", tally.unknown_absent)?;
-        for violation in VIOLATIONS {
-            writeln!(f, "{:<22} {}", violation.to_string(), tally.count(violation))?;
-        }
+        write!(f, "{tally}")?;
         writeln!(f, "commits acknowledged   {}", self.commits)?;
         writeln!(f, "commits forgotten      {}", self.forgotten_count)?;
         writeln!(f, "failures of clients    {}", self.failures.len())?;
@@ -242,31 +224,6 @@ impl fmt::Display for Report {
         }
         write!(f, "{}", if self.is_clean() { "clean" } else { "VIOLATED" })
     }
-}
-
-fn spread(times: &[Duration]) -> String {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    match (sorted.get(sorted.len() / 2), sorted.last()) {
-        (Some(median), Some(longest)) => format!("median {median:.1?}, max {longest:.1?}"),
-        _ => "never seen".to_owned(),
-    }
-}
-
-fn create_topics(address: &str, places: &Places) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut config = ClientConfig::new();
-    let admin: AdminClient<DefaultClientContext> = config.set("bootstrap.servers", address).create()?;
-    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
-    let topics: Vec<_> = places
-        .topics
-        .iter()
-        .map(|topic| NewTopic::new(topic, places.partitions, TopicReplication::Fixed(1)))
-        .collect();
-    for result in runtime.block_on(admin.create_topics(&topics, &options))? {
-        result.map_err(|(topic, code)| anyhow::anyhow!("{topic} is not created: {code}"))?;
-    }
-    Ok(())
 }
 
 /// A reader that is gone is no reason to stop.

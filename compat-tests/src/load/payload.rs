@@ -3,13 +3,13 @@
 
 use std::str::FromStr;
 
-use crate::checker::Origin;
+use super::checker::Origin;
 
 /// Values are this long, give or take an eighth, so that frames do not all end at the same places.
 const TYPICAL_LEN: usize = 1024;
 
 /// The value of record `origin` in `partition` of `topic`.
-pub(crate) fn encode(topic: &str, partition: i32, origin: Origin) -> Vec<u8> {
+pub(super) fn encode(topic: &str, partition: i32, origin: Origin) -> Vec<u8> {
     let Origin { producer, sequence } = origin;
     let mut value = format!("{topic} {partition} {producer} {sequence} ").into_bytes();
     let seed = value.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -31,7 +31,7 @@ pub(crate) fn encode(topic: &str, partition: i32, origin: Origin) -> Vec<u8> {
 ///
 /// # Errors
 /// It was not written for that place, or it is not what was written.
-pub(crate) fn decode(topic: &str, partition: i32, value: &[u8]) -> Result<Origin, String> {
+pub(super) fn decode(topic: &str, partition: i32, value: &[u8]) -> Result<Origin, String> {
     let damaged =
         || format!("not a value of ours: {:?}", String::from_utf8_lossy(&value[..value.len().min(60)]));
     let mut words = value.splitn(5, |byte| *byte == b' ').map(|word| std::str::from_utf8(word).ok());

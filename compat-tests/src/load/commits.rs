@@ -1,6 +1,6 @@
 //! A group member that reads and commits all the time, and the check that no acknowledged commit is forgotten.
 //!
-//! One thread holds the member through all rounds; `main` asks for a check after each restart. Invariant: the floor of a
+//! One thread holds the member through all rounds; the program that restarts the broker asks for a check after each restart. Invariant: the floor of a
 //! partition is what the broker acknowledged, and it is read before the broker is killed.
 
 use std::collections::BTreeMap;
@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::clock;
 use anyhow::{Context as _, Result, anyhow, bail};
-use compat_tests::clock;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -21,10 +22,11 @@ const CALL_LIMIT: Duration = Duration::from_secs(20);
 const COMMIT_EVERY: usize = 50;
 
 /// By partition, the highest offset of an acknowledged commit.
-pub(crate) type Floors = BTreeMap<i32, i64>;
+pub type Floors = BTreeMap<i32, i64>;
 
 /// The running member.
-pub(crate) struct Commits {
+#[derive(Debug)]
+pub struct Commits {
     group: String,
     topic: String,
     address: String,
@@ -35,7 +37,11 @@ pub(crate) struct Commits {
 }
 
 impl Commits {
-    pub(crate) fn start(address: &str, group: &str, topic: &str) -> Result<Self> {
+    /// Joins `group` and begins to read and commit `topic`.
+    ///
+    /// # Errors
+    /// librdkafka does not start.
+    pub fn start(address: &str, group: &str, topic: &str) -> Result<Self> {
         let consumer: BaseConsumer = config(address, group).create()?;
         consumer.subscribe(&[topic])?;
         let (stop, floors, acknowledged) = (Arc::default(), Arc::default(), Arc::default());
@@ -52,12 +58,14 @@ impl Commits {
     }
 
     /// Acknowledged commits so far.
-    pub(crate) fn acknowledged(&self) -> u64 {
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
     /// What must not be forgotten from now on.
-    pub(crate) fn floors(&self) -> Floors {
+    #[must_use]
+    pub fn floors(&self) -> Floors {
         self.floors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -65,7 +73,7 @@ impl Commits {
     ///
     /// # Errors
     /// The broker does not answer.
-    pub(crate) fn forgotten(&self, floors: &Floors) -> Result<Vec<String>> {
+    pub fn forgotten(&self, floors: &Floors) -> Result<Vec<String>> {
         let consumer: BaseConsumer = config(&self.address, &self.group).create()?;
         let mut asked = TopicPartitionList::new();
         for partition in floors.keys() {
@@ -74,7 +82,13 @@ impl Commits {
         if floors.is_empty() {
             return Ok(Vec::new());
         }
-        let committed = consumer.committed_offsets(asked, CALL_LIMIT).context("committed offsets")?;
+        let ask = || match consumer.committed_offsets(asked.clone(), CALL_LIMIT) {
+            Ok(committed) => Ok(Some(committed)),
+            Err(error) if is_passing(&error) => Ok(None),
+            Err(error) => Err(error).context("committed offsets"),
+        };
+        let committed = clock::poll_until(CALL_LIMIT, Duration::from_millis(50), ask)?;
+        let committed = committed.context("the group has no coordinator")?;
         let mut found = Floors::new();
         for element in committed.elements() {
             element.error()?;
@@ -90,7 +104,11 @@ impl Commits {
             .collect())
     }
 
-    pub(crate) fn finish(&mut self) -> Result<()> {
+    /// Leaves the group.
+    ///
+    /// # Errors
+    /// The member gave up earlier.
+    pub fn finish(&mut self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         let Some(member) = self.member.take() else { return Ok(()) };
         member.join().map_err(|_| anyhow!("the group member panicked"))?
@@ -107,6 +125,15 @@ fn config(address: &str, group: &str) -> ClientConfig {
         .set("reconnect.backoff.max.ms", "50")
         .set("retry.backoff.ms", "20");
     config
+}
+
+/// The coordinator is being found or loaded: consumers ask again.
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator};
+    let code = error.rdkafka_error_code();
+    code.is_some_and(|code| {
+        [CoordinatorLoadInProgress, CoordinatorNotAvailable, NotCoordinator].contains(&code)
+    })
 }
 
 /// Partitions whose committed offset in `found` is below its floor or missing.

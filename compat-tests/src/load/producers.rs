@@ -1,6 +1,6 @@
 //! Idempotent producers that live through all rounds, and the history of what each was told.
 //!
-//! Started and stopped by `main`; `reading` compares the history with the log. Invariant: a record is in the history
+//! Started and stopped by the program that breaks the broker; `reading` compares the history with the log. Invariant: a record is in the history
 //! before the client has it, so nothing can be stored that the history does not know.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::clock;
 use anyhow::{Context as _, Result, anyhow};
-use compat_tests::clock;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, ThreadedProducer};
 
-use crate::checker::{Origin, Outcome};
-use crate::payload;
+use super::checker::{Origin, Outcome};
+use super::payload;
 
 /// Each producer has its codec, so that all ways of storing a batch are met.
 const CODECS: [&str; 4] = ["none", "lz4", "none", "zstd"];
@@ -29,14 +29,16 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(60);
 
 /// All partitions of the load.
 #[derive(Debug, Clone)]
-pub(crate) struct Places {
-    pub(crate) topics: Vec<String>,
-    pub(crate) partitions: i32,
+pub struct Places {
+    /// Names.
+    pub topics: Vec<String>,
+    /// Of each topic.
+    pub partitions: i32,
 }
 
 impl Places {
     /// Topic and partition of each place, in the order of [`History`].
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, i32)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, i32)> {
         self.topics
             .iter()
             .flat_map(|topic| (0..self.partitions).map(move |partition| (topic.as_str(), partition)))
@@ -44,7 +46,7 @@ impl Places {
 }
 
 /// What one producer sent: by place, by sequence.
-pub(crate) type History = Vec<Vec<Outcome>>;
+pub type History = Vec<Vec<Outcome>>;
 
 /// One producer's history and what went wrong, shared between its sender and its delivery reports.
 #[derive(Debug)]
@@ -91,7 +93,8 @@ impl ProducerContext<NoCustomPartitioner> for Reports {
 }
 
 /// The running producers.
-pub(crate) struct Load {
+#[derive(Debug)]
+pub struct Load {
     stop: Arc<AtomicBool>,
     ledgers: Vec<Arc<Ledger>>,
     senders: Vec<JoinHandle<Result<()>>>,
@@ -100,13 +103,10 @@ pub(crate) struct Load {
 
 impl Load {
     /// Starts `producers` producers that together send about `rate` records per second.
-    pub(crate) fn start(
-        address: &str,
-        places: &Places,
-        producers: usize,
-        rate: u64,
-        seed: u64,
-    ) -> Result<Self> {
+    ///
+    /// # Errors
+    /// librdkafka does not start.
+    pub fn start(address: &str, places: &Places, producers: usize, rate: u64, seed: u64) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let acknowledged = Arc::new(AtomicU64::new(0));
         let mut load = Self { stop, ledgers: Vec::new(), senders: Vec::new(), acknowledged };
@@ -133,24 +133,30 @@ impl Load {
     }
 
     /// Records acknowledged so far.
-    pub(crate) fn acknowledged(&self) -> u64 {
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
         self.acknowledged.load(Ordering::Relaxed)
     }
 
     /// The histories of all producers as of now.
-    pub(crate) fn histories(&self) -> Vec<History> {
+    #[must_use]
+    pub fn histories(&self) -> Vec<History> {
         self.ledgers.iter().map(|ledger| ledger.history().clone()).collect()
     }
 
     /// Records that were refused or given up, and fatal errors of producers. With time enough there are none.
-    pub(crate) fn failures(&self) -> Vec<String> {
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
         let failures =
             |ledger: &Arc<Ledger>| ledger.failures.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.ledgers.iter().flat_map(failures).collect()
     }
 
     /// Sends no more and waits until all is reported.
-    pub(crate) fn finish(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The last records are not acknowledged within a minute.
+    pub fn finish(&mut self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         for sender in self.senders.drain(..) {
             sender.join().map_err(|_| anyhow!("a sender panicked"))??;
@@ -161,7 +167,7 @@ impl Load {
 
 fn client(address: &str, number: usize) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", address).set("client.id", format!("kill-loop-{number}"));
+    config.set("bootstrap.servers", address).set("client.id", format!("load-{number}"));
     config.set("enable.idempotence", "true").set("acks", "all").set("linger.ms", "5");
     config.set("compression.codec", CODECS[number % CODECS.len()]);
     // Long enough for any restart: a record that is given up would have an unknown outcome.

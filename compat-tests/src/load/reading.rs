@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use crate::clock;
 use anyhow::{Context as _, Result, ensure};
-use compat_tests::clock;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::checker::{Outcome, PartitionChecker, Tally};
-use crate::load::{History, Places};
-use crate::payload;
+use super::checker::{Outcome, PartitionChecker, Tally};
+use super::payload;
+use super::producers::{History, Places};
 
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// Reading must go on at least this often.
@@ -21,7 +21,7 @@ const STALL_LIMIT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The broker does not answer, or a partition stops short of its high watermark.
-pub(crate) fn check_all(address: &str, places: &Places, histories: &[History]) -> Result<Tally> {
+pub fn check_all(address: &str, places: &Places, histories: &[History]) -> Result<Tally> {
     let mut tally = Tally::default();
     for (place, (topic, partition)) in places.iter().enumerate() {
         let sent = histories.iter().map(|history| history[place].as_slice()).collect();
@@ -33,7 +33,7 @@ pub(crate) fn check_all(address: &str, places: &Places, histories: &[History]) -
 fn check_partition(address: &str, topic: &str, partition: i32, sent: Vec<&[Outcome]>) -> Result<Tally> {
     let name = format!("{topic}-{partition}");
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", address).set("group.id", "kill-loop-reader");
+    config.set("bootstrap.servers", address).set("group.id", "load-reader");
     config.set("enable.auto.commit", "false").set("check.crcs", "true").set("auto.offset.reset", "error");
     let consumer: BaseConsumer = config.create()?;
     let (start, end) = consumer.fetch_watermarks(topic, partition, CALL_LIMIT)?;

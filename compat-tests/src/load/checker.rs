@@ -7,7 +7,7 @@ use std::fmt;
 
 /// What a producer knows of a record that it sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// No report yet, or one that leaves open whether the record is stored.
     Unknown,
     /// Acknowledged at this offset.
@@ -16,14 +16,14 @@ pub(crate) enum Outcome {
 
 /// Where a record comes from: the producer's number, and its place among that producer's records of the partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) producer: usize,
-    pub(crate) sequence: usize,
+pub(super) struct Origin {
+    pub(super) producer: usize,
+    pub(super) sequence: usize,
 }
 
 /// Something that must never be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Violation {
+pub enum Violation {
     /// Acknowledged and not there.
     Lost,
     /// There at two offsets.
@@ -39,7 +39,7 @@ pub(crate) enum Violation {
 }
 
 /// All of them, in the order of the report.
-pub(crate) const VIOLATIONS: [Violation; 6] = [
+pub const VIOLATIONS: [Violation; 6] = [
     Violation::Lost,
     Violation::Duplicated,
     Violation::Reordered,
@@ -63,34 +63,39 @@ impl fmt::Display for Violation {
 
 /// Counts over one or more partitions.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub struct Tally {
     /// Records that were sent.
-    pub(crate) sent: u64,
+    pub sent: u64,
     /// Those with an acknowledgement.
-    pub(crate) acknowledged: u64,
+    pub acknowledged: u64,
     /// Those without one that are there all the same.
-    pub(crate) unknown_present: u64,
+    pub unknown_present: u64,
     /// Those without one that are not there.
-    pub(crate) unknown_absent: u64,
+    pub unknown_absent: u64,
     /// Violations with the place of each; counted beyond what is worth listing.
     counts: [u64; VIOLATIONS.len()],
     /// The first few of them in words.
-    pub(crate) examples: Vec<String>,
+    pub examples: Vec<String>,
 }
 
 /// More examples than this help nobody.
 const EXAMPLES: usize = 20;
 
 impl Tally {
-    pub(crate) fn count(&self, violation: Violation) -> u64 {
+    /// How often `violation` was found.
+    #[must_use]
+    pub fn count(&self, violation: Violation) -> u64 {
         self.counts[violation as usize]
     }
 
-    pub(crate) fn violations(&self) -> u64 {
+    /// All that must never be, together.
+    #[must_use]
+    pub fn violations(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    pub(crate) fn add(&mut self, other: Self) {
+    /// Takes in what was found elsewhere.
+    pub fn add(&mut self, other: Self) {
         self.sent += other.sent;
         self.acknowledged += other.acknowledged;
         self.unknown_present += other.unknown_present;
@@ -110,9 +115,22 @@ impl Tally {
     }
 }
 
+/// One line for each count.
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "records sent           {}", self.sent)?;
+        writeln!(f, "acknowledged           {}", self.acknowledged)?;
+        writeln!(f, "unknown, present       {}", self.unknown_present)?;
+        writeln!(f, "unknown, absent        {}", self.unknown_absent)?;
+        VIOLATIONS
+            .iter()
+            .try_for_each(|violation| writeln!(f, "{:<22} {}", violation.to_string(), self.count(*violation)))
+    }
+}
+
 /// One partition while it is read.
 #[derive(Debug)]
-pub(crate) struct PartitionChecker<'a> {
+pub(super) struct PartitionChecker<'a> {
     name: String,
     /// By producer, by sequence.
     sent: Vec<&'a [Outcome]>,
@@ -124,14 +142,14 @@ pub(crate) struct PartitionChecker<'a> {
 
 impl<'a> PartitionChecker<'a> {
     /// `sent` must have been taken before the end of what is read was: later acknowledgements are not looked for.
-    pub(crate) fn new(name: String, sent: Vec<&'a [Outcome]>) -> Self {
+    pub(super) fn new(name: String, sent: Vec<&'a [Outcome]>) -> Self {
         let seen = sent.iter().map(|records| vec![false; records.len()]).collect();
         let highest = vec![None; sent.len()];
         Self { name, sent, seen, highest, next_offset: 0, tally: Tally::default() }
     }
 
     /// The record at `offset`, or why it is none of ours.
-    pub(crate) fn see(&mut self, offset: i64, origin: Result<Origin, String>) {
+    pub(super) fn see(&mut self, offset: i64, origin: Result<Origin, String>) {
         let place = || format!("{} offset {offset}", self.name);
         if offset != self.next_offset {
             let expected = self.next_offset;
@@ -173,7 +191,7 @@ impl<'a> PartitionChecker<'a> {
     }
 
     /// All that was below the high watermark `end` has been seen.
-    pub(crate) fn finish(mut self, end: i64) -> Tally {
+    pub(super) fn finish(mut self, end: i64) -> Tally {
         if self.next_offset < end {
             let next = self.next_offset;
             self.tally

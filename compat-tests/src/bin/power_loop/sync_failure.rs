@@ -1,0 +1,103 @@
+//! A device that runs out of room behind the file system's back: pages that the kernel took cannot be written back, and
+//! `fdatasync` says so once. After that the page cache is a lie, so the broker must end without another acknowledgement.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use compat_tests::broker::Broker;
+use compat_tests::load::{Load, Places, Violation, check_all, create_topics};
+use compat_tests::{clock, layout};
+
+use crate::image::{Image, SmallDevice};
+use crate::{Verdict, properties, say};
+
+const DEVICE_BYTES: u64 = 48 << 20;
+/// The file system believes that it has this much.
+const IMAGE_BYTES: u64 = 512 << 20;
+const FILE_BYTES: u64 = 4 << 20;
+/// What the broker says when a write or sync failed.
+const STOPPED: &str = "the log stops";
+/// Without syncs nobody notices: the load goes on for this long then.
+const UNNOTICED: Duration = Duration::from_secs(20);
+const END_LIMIT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Negative control: acknowledges without syncing, and must lose records
+    #[arg(long)]
+    without_sync: bool,
+    /// Records of about 1 KiB per second
+    #[arg(long, default_value_t = 8000)]
+    rate: u64,
+    /// Repeats the records of an earlier run; its timing is the machine's
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
+    let flush = if arguments.without_sync { "acknowledging WITHOUT syncing" } else { "flush=sync" };
+    let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
+    let (device, image) = (DEVICE_BYTES >> 20, IMAGE_BYTES >> 20);
+    say(&format!("a device of {device} MiB that says it has {image}, {flush}, --seed {seed}"));
+    let scratch = layout::scratch_dir("sync-failure")?;
+    let verdict = test(arguments, seed, &scratch);
+    std::fs::remove_dir(scratch).ok();
+    verdict
+}
+
+fn test(arguments: &Arguments, seed: u64, scratch: &std::path::Path) -> Result<Verdict> {
+    let device = SmallDevice::create(scratch.join("device"), DEVICE_BYTES)?;
+    let mut image = Image::create(device.folder().join("image"), scratch.join("mount"), IMAGE_BYTES)?;
+    image.write_page_by_page()?;
+    let data = image.folder().join("data");
+    let mut broker = Broker::start_on(data, &properties(FILE_BYTES, arguments.without_sync))?;
+    let address = broker.address();
+    let places =
+        Places { topics: vec!["sync-failure-0".to_owned(), "sync-failure-1".to_owned()], partitions: 4 };
+    create_topics(&address, &places)?;
+    let mut load = Load::start(&address, &places, 4, arguments.rate, seed)?;
+
+    let limit = if arguments.without_sync { UNNOTICED } else { END_LIMIT };
+    let status = clock::poll_until(limit, Duration::from_millis(5), || Ok(broker.exit_status()))?;
+    let acknowledged = load.acknowledged();
+    let output = broker.output();
+    broker.kill();
+    image.move_to(scratch.join("image"))?;
+    drop(device);
+    broker.restart().context("the restart on a device with room")?;
+    let histories = load.histories();
+    let begun = clock::poll_until(END_LIMIT, Duration::from_millis(5), || {
+        Ok((load.acknowledged() > acknowledged).then_some(()))
+    })?;
+    let mut failures = Vec::new();
+    let tally = if arguments.without_sync {
+        check_all(&address, &places, &histories)?
+    } else {
+        failures.extend(load.finish().err().map(|error| format!("{error:#}")));
+        failures.extend(load.failures());
+        check_all(&address, &places, &load.histories())?
+    };
+
+    let ended = status.is_some_and(|status| status.code() == Some(1));
+    let line = output.lines().find(|line| line.contains(STOPPED));
+    let panics = output.matches("panicked").count();
+    let lost = tally.count(Violation::Lost);
+    let mut report = String::new();
+    let end = status.map_or("none".to_owned(), |status| status.to_string());
+    writeln!(report, "end of the broker      {end}").ok();
+    writeln!(report, "its words              {}", line.unwrap_or("none")).ok();
+    writeln!(report, "panics                 {panics}").ok();
+    writeln!(report, "acknowledged until it  {acknowledged}").ok();
+    writeln!(report, "goes on after it       {}", begun.is_some()).ok();
+    write!(report, "{tally}").ok();
+    for words in tally.examples.iter().chain(failures.iter().take(20)) {
+        writeln!(report, "  {words}").ok();
+    }
+    let clean = ended && line.is_some() && panics == 0 && begun.is_some() && failures.is_empty();
+    if arguments.without_sync {
+        writeln!(report, "negative control: it must lose records, and lost {lost}").ok();
+        return Ok(Verdict { passed: lost > 0, report });
+    }
+    Ok(Verdict { passed: clean && acknowledged > 0 && tally.violations() == 0, report })
+}

@@ -1,0 +1,57 @@
+//! Space: what is too old or replaced goes, what remains of mostly dead files is copied together, dead files are given up.
+//!
+//! One thread, apart from housekeeping because copying takes long; every step is a function that deterministic tests call
+//! themselves. Nothing here holds the append lock for longer than one frame takes.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::compaction::compact;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::retention::{self, FIRST_RETENTION_CHECK};
+use crate::retried::Retried;
+use crate::rewrite::{relocate, retire_dead};
+
+/// Between two rounds under load.
+const ROUND: Duration = Duration::from_millis(100);
+/// Between two attempts at what failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// Rewrites in one round at most, so that retention gets its turn.
+const REWRITES: usize = 8;
+
+/// Runs until the store is closed. Sleeps until something closed, moved or was deleted, or until retention is due.
+pub(crate) fn run(engine: &Arc<Engine>) {
+    let mut work = Retried::new("cleaning");
+    loop {
+        let due = engine.config.retention_check.min(FIRST_RETENTION_CHECK);
+        engine.cleaner.wait_timeout(if work.failing() { RETRY.min(due) } else { due });
+        if engine.is_closed() {
+            return;
+        }
+        work.note(round(engine));
+        thread::sleep(ROUND);
+    }
+}
+
+/// One round of it all but the waiting.
+///
+/// # Errors
+/// Log failures; nothing is lost, the next round goes on.
+pub(crate) fn round(engine: &Engine) -> Result<(), Arc<Error>> {
+    if engine.log.poison().reason().is_some() {
+        return Ok(());
+    }
+    let due = engine.retention.due(engine);
+    retention::apply(engine, &due)?;
+    compact(engine, &due)?;
+    for _ in 0..REWRITES {
+        retire_dead(engine)?;
+        if engine.is_closed() || !relocate(engine)? {
+            return Ok(());
+        }
+    }
+    engine.cleaner.notify();
+    Ok(())
+}
