@@ -68,7 +68,10 @@ fn run(options: Options) -> Result<()> {
     }
     let chosen: Vec<_> = ROWS
         .iter()
-        .filter(|row| options.row.is_empty() || options.row.iter().any(|name| name == row.name))
+        .filter(|row| match &options.row[..] {
+            [] => !row.alone,
+            wanted => wanted.iter().any(|name| name == row.name),
+        })
         .collect();
     let mut session = Session::new(options)?;
     let mut figures = Vec::new();

@@ -11,6 +11,7 @@ mod noisy_neighbour;
 mod produce;
 mod recovery;
 mod small_records;
+mod space;
 mod spread;
 mod start;
 mod syscalls;
@@ -20,6 +21,8 @@ use anyhow::Result;
 use crate::session::Session;
 use crate::table::Figure;
 
+type Measure = fn(&mut Session) -> Result<Vec<Figure>>;
+
 /// One row.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -27,24 +30,31 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// How it is measured, for the table's foot.
     pub(crate) about: &'static str,
+    /// It takes too long to run with the others.
+    pub(crate) alone: bool,
     /// Measures it.
-    pub(crate) run: fn(&mut Session) -> Result<Vec<Figure>>,
+    pub(crate) run: Measure,
+}
+
+const fn row(name: &'static str, about: &'static str, run: Measure) -> Row {
+    Row { name, about, alone: false, run }
 }
 
 /// All rows, in the order in which they run.
 pub(crate) static ROWS: &[Row] = &[
-    Row { name: "produce", about: produce::ABOUT, run: produce::run },
-    Row { name: "fetch", about: fetch::ABOUT, run: fetch::run },
-    Row { name: "small-records", about: small_records::ABOUT, run: small_records::run },
-    Row { name: "spread-batches", about: spread::ABOUT_BATCHES, run: spread::run_batches },
-    Row { name: "spread-throughput", about: spread::ABOUT_THROUGHPUT, run: spread::run_throughput },
-    Row { name: "start", about: start::ABOUT, run: start::run },
-    Row { name: "idle", about: idle::ABOUT, run: idle::run },
-    Row { name: "recovery", about: recovery::ABOUT, run: recovery::run },
-    Row { name: "device-bytes", about: device_bytes::ABOUT, run: device_bytes::run },
-    Row { name: "latency", about: latency::ABOUT, run: latency::run },
-    Row { name: "noisy-neighbour", about: noisy_neighbour::ABOUT, run: noisy_neighbour::run },
-    Row { name: "syscalls", about: syscalls::ABOUT, run: syscalls::run },
+    row("produce", produce::ABOUT, produce::run),
+    row("fetch", fetch::ABOUT, fetch::run),
+    row("small-records", small_records::ABOUT, small_records::run),
+    row("spread-batches", spread::ABOUT_BATCHES, spread::run_batches),
+    row("spread-throughput", spread::ABOUT_THROUGHPUT, spread::run_throughput),
+    row("start", start::ABOUT, start::run),
+    row("idle", idle::ABOUT, idle::run),
+    row("recovery", recovery::ABOUT, recovery::run),
+    row("device-bytes", device_bytes::ABOUT, device_bytes::run),
+    row("latency", latency::ABOUT, latency::run),
+    row("noisy-neighbour", noisy_neighbour::ABOUT, noisy_neighbour::run),
+    row("syscalls", syscalls::ABOUT, syscalls::run),
+    Row { alone: true, ..row("space", space::ABOUT, space::run) },
 ];
 
 #[cfg(test)]

@@ -90,6 +90,11 @@ impl Session {
         })
     }
 
+    /// Whether short runs were asked for.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.options.quick
+    }
+
     /// Where the raw results are.
     pub(crate) fn results_path(&self) -> &Path {
         &self.results_path

@@ -31,6 +31,8 @@ pub(crate) struct TopicSet {
     prefix: String,
     number: u32,
     partitions: u32,
+    /// Partitions of each topic at most.
+    per_topic: u32,
     /// End offset of each partition, as the acknowledged records make it.
     pub(crate) ends: Vec<i64>,
 }
@@ -41,10 +43,28 @@ impl TopicSet {
     /// # Errors
     /// The broker refuses one, or they are not ready within a minute.
     pub(crate) fn create(address: SocketAddr, partitions: u32, configs: &[(&str, &str)]) -> Result<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let set = Self::unborn("bench", NUMBER.fetch_add(1, Ordering::Relaxed), partitions);
+        let configs: Vec<_> =
+            configs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::unborn("bench", next_number(), partitions).born(address, |_| configs.clone())
+    }
+
+    /// The same with one partition in each topic, and the configs that `configs` gives for it.
+    ///
+    /// # Errors
+    /// As `create`.
+    pub(crate) fn create_singles(
+        address: SocketAddr,
+        topics: u32,
+        configs: impl Fn(u32) -> Vec<(String, String)>,
+    ) -> Result<Self> {
+        let set = Self { per_topic: 1, ..Self::unborn("bench", next_number(), topics) };
+        set.born(address, configs)
+    }
+
+    fn born(self, address: SocketAddr, configs: impl Fn(u32) -> Vec<(String, String)>) -> Result<Self> {
+        let set = self;
         let mut connection = Connection::open(address)?;
-        let topics: Vec<_> = (0..set.topics()).map(|topic| set.creatable(topic, configs)).collect();
+        let topics: Vec<_> = (0..set.topics()).map(|topic| set.creatable(topic, configs(topic))).collect();
         for some in topics.chunks(TOPICS_PER_REQUEST) {
             let request =
                 CreateTopicsRequest::default().with_topics(some.to_vec()).with_timeout_ms(TIMEOUT_MS);
@@ -64,7 +84,7 @@ impl TopicSet {
     /// The same without any broker.
     pub(crate) fn unborn(prefix: &str, number: u32, partitions: u32) -> Self {
         let ends = vec![0; usize::try_from(partitions).expect("a u32 fits")];
-        Self { prefix: prefix.to_owned(), number, partitions, ends }
+        Self { prefix: prefix.to_owned(), number, partitions, per_topic: PER_TOPIC, ends }
     }
 
     /// Deletes the topics.
@@ -90,7 +110,7 @@ impl TopicSet {
     pub(crate) fn wait_until_served(&self, address: SocketAddr) -> Result<()> {
         let mut connection = Connection::open(address)?;
         let all: Vec<u32> = (0..self.partitions).collect();
-        let per_topic = usize::try_from(PER_TOPIC).expect("a u32 fits");
+        let per_topic = usize::try_from(self.per_topic).expect("a u32 fits");
         for some in all.chunks(per_topic) {
             let plan = FetchPlan { max_wait_ms: 0, partition_max_bytes: 1 };
             let served = clock::poll_until(READY_LIMIT, Duration::from_millis(50), || {
@@ -121,17 +141,17 @@ impl TopicSet {
 
     /// Topic number and partition index of a partition of the set.
     pub(crate) fn place(&self, partition: u32) -> (u32, u32) {
-        (partition / PER_TOPIC, partition % PER_TOPIC)
+        (partition / self.per_topic, partition % self.per_topic)
     }
 
     /// The partition of the set that is partition `index` of topic number `topic`.
     pub(crate) fn partition(&self, topic: u32, index: i32) -> u32 {
-        topic * PER_TOPIC + u32::try_from(index).unwrap_or(u32::MAX - topic * PER_TOPIC)
+        topic * self.per_topic + u32::try_from(index).unwrap_or(u32::MAX - topic * self.per_topic)
     }
 
     /// How many consecutive partitions lie in one topic at most.
     pub(crate) fn per_topic(&self) -> u32 {
-        self.partitions.min(PER_TOPIC)
+        self.partitions.min(self.per_topic)
     }
 
     /// Adds `records` to what `partition` holds.
@@ -141,25 +161,30 @@ impl TopicSet {
     }
 
     fn topics(&self) -> u32 {
-        self.partitions.div_ceil(PER_TOPIC)
+        self.partitions.div_ceil(self.per_topic)
     }
 
-    fn creatable(&self, topic: u32, configs: &[(&str, &str)]) -> CreatableTopic {
-        let left = self.partitions - topic * PER_TOPIC;
+    fn creatable(&self, topic: u32, configs: Vec<(String, String)>) -> CreatableTopic {
+        let left = self.partitions - topic * self.per_topic;
         let configs = configs
-            .iter()
+            .into_iter()
             .map(|(name, value)| {
                 CreatableTopicConfig::default()
-                    .with_name(StrBytes::from_string((*name).to_owned()))
-                    .with_value(Some(StrBytes::from_string((*value).to_owned())))
+                    .with_name(StrBytes::from_string(name))
+                    .with_value(Some(StrBytes::from_string(value)))
             })
             .collect();
         CreatableTopic::default()
             .with_name(self.topic_name(topic))
-            .with_num_partitions(i32::try_from(left.min(PER_TOPIC)).expect("at most PER_TOPIC"))
+            .with_num_partitions(i32::try_from(left.min(self.per_topic)).expect("at most PER_TOPIC"))
             .with_replication_factor(1)
             .with_configs(configs)
     }
+}
+
+fn next_number() -> u32 {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    NUMBER.fetch_add(1, Ordering::Relaxed)
 }
 
 #[cfg(test)]
@@ -174,7 +199,8 @@ mod tests {
             [0, 999, 1000, 2499].map(|partition| set.place(partition)),
             [(0, 0), (0, 999), (1, 0), (2, 499)]
         );
-        let partitions: Vec<_> = (0..3).map(|topic| set.creatable(topic, &[]).num_partitions).collect();
+        let partitions: Vec<_> =
+            (0..3).map(|topic| set.creatable(topic, Vec::new()).num_partitions).collect();
         assert_eq!(partitions, [1000, 1000, 500]);
         assert_eq!(&*set.topic_name(2).0, "bench-0007-002");
         assert_eq!((set.per_topic(), TopicSet::unborn("a", 0, 3).per_topic()), (1000, 3));

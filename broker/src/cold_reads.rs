@@ -5,6 +5,7 @@
 //! amount of memory, or one batch that is larger.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use prometheus::{IntCounter, Opts};
@@ -14,6 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const THREADS: usize = 2;
 /// Of copies that are made or wait to be sent, bytes.
 const MEMORY: usize = 64 << 20;
+/// A client that does not take its answers holds memory. Others wait this long for it, then do without copies.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Memory is counted in these.
 const UNIT: usize = 4096;
 /// The network copies smaller pieces and lets go of them at once.
@@ -53,18 +56,19 @@ impl ColdReads {
         self.mapped_bytes.inc_by(u64::try_from(bytes).expect("a count of bytes fits"));
     }
 
-    /// Runs `work`, which copies about `bytes`, on a thread that may wait; waits for its turn first. Dropping the future
-    /// gives up the turn; work that has begun is finished.
+    /// Runs `work`, which copies about `bytes`, on a thread that may wait; waits for its turn first. When there is no memory
+    /// for copies for long, it runs without leave to copy. Dropping the future gives up the turn; work that has begun is
+    /// finished.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         bytes: usize,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> T {
         let units = u32::try_from(bytes.min(MEMORY).div_ceil(UNIT)).expect("a few thousand");
-        let memory = Arc::clone(&self.memory).acquire_many_owned(units).await;
-        let memory = memory.expect("the semaphore is never closed");
+        let memory = tokio::time::timeout(PATIENCE, Arc::clone(&self.memory).acquire_many_owned(units)).await;
+        let permit = memory.ok().map(|memory| memory.expect("the semaphore is never closed"));
         let thread = Arc::clone(&self.threads).acquire_owned().await.expect("the semaphore is never closed");
-        let mut memory = Memory { permit: Some(memory), copied_bytes: self.copied_bytes.clone() };
+        let mut memory = Memory { permit, copied_bytes: self.copied_bytes.clone() };
         let work = tokio::task::spawn_blocking(move || {
             let _thread = thread;
             work(&mut memory)
@@ -93,6 +97,11 @@ impl AsRef<[u8]> for Held {
 }
 
 impl Memory {
+    /// Whether copies may be made; else what is read goes out from the map, whose pages are in memory once it was checked.
+    pub(crate) fn may_copy(&self) -> bool {
+        self.permit.is_some()
+    }
+
     /// Ties the leave to `batches`, which are sent in this order: it is given back when the last large one is gone. What
     /// they do not need is given back at once.
     pub(crate) fn hold<'a>(&mut self, batches: impl Iterator<Item = &'a mut Bytes>) {
@@ -115,7 +124,6 @@ mod tests {
     use super::*;
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     fn block_on<F: Future>(future: F) -> F::Output {
         tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
@@ -165,6 +173,16 @@ mod tests {
             drop(second);
             // A batch that is larger than all memory has its turn too.
             assert_eq!(copy(&reads, MEMORY + 1).await[0].len(), MEMORY - 9);
+        });
+    }
+
+    #[test]
+    fn a_client_that_never_takes_its_answers_does_not_stop_the_others() {
+        let reads = ColdReads::new();
+        block_on(async {
+            tokio::time::pause();
+            let _held = copy(&reads, MEMORY).await;
+            assert!(!reads.run(UNIT, |memory| memory.may_copy()).await);
         });
     }
 

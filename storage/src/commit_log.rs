@@ -27,7 +27,7 @@ pub(crate) use files::Files;
 pub(crate) use writer::{Draft, LogWriter};
 
 /// Retired files kept to be recycled.
-const SPARE_FILES: usize = 1;
+const SPARE_FILES: usize = 2;
 
 /// A file given up: its name, and who may still read it.
 #[derive(Debug)]

@@ -10,6 +10,8 @@ mod inspected;
 mod resident;
 mod rewritten;
 
+use std::ops::Range;
+
 use crate::error::Error;
 use crate::position::Offset;
 
@@ -214,6 +216,30 @@ impl ConsumeQueue {
             None if self.running_max < timestamp => None,
             None => Some(self.tail_offset(from)),
         }
+    }
+
+    /// Ranges of offsets, in order, one of which holds the first batch with the greatest timestamp between `log_start` and
+    /// `limit`: of the pages that lie wholly between them only the first with the greatest timestamp is worth a look.
+    pub(crate) fn ranges_with_greatest(&self, log_start: Offset, limit: Offset) -> Vec<Range<Offset>> {
+        let first = self.pages.partition_point(|page| page.first_offset <= log_start).saturating_sub(1);
+        let pages = &self.pages[first..];
+        let (mut ranges, mut best): (Vec<Range<Offset>>, Option<(i64, Range<Offset>)>) = (Vec::new(), None);
+        for (index, page) in pages.iter().enumerate().take_while(|(_, page)| page.first_offset < limit) {
+            match pages.get(index + 1).map(|next| next.first_offset) {
+                Some(end) if page.first_offset >= log_start && end <= limit => {
+                    if best.as_ref().is_none_or(|(greatest, _)| page.max_timestamp > *greatest) {
+                        best = Some((page.max_timestamp, page.first_offset..end));
+                    }
+                }
+                end => ranges.push(page.first_offset.max(log_start)..end.unwrap_or(limit).min(limit)),
+            }
+        }
+        if pages.is_empty() {
+            ranges.push(log_start..limit);
+        }
+        ranges.extend(best.map(|(_, range)| range));
+        ranges.sort_by_key(|range| range.start);
+        ranges
     }
 
     /// An offset from which `visit_from` visits the tail page only (or nothing).

@@ -4,6 +4,7 @@
 //! promises, and a high watermark never passes `acknowledged`.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
@@ -153,6 +154,15 @@ impl Engine {
         let before = self.acknowledged.fetch_max(position.0, Ordering::AcqRel);
         if before < position.0 || !moved.is_empty() {
             (self.listener)(&Event::Acknowledged { position, partitions: &moved });
+        }
+    }
+
+    /// A thread of the log panicked: nothing is acknowledged from here on.
+    pub(crate) fn panicked(&self, thread: &str) {
+        let cause = io::Error::other("it panicked");
+        let stopped = self.log.poison().guard::<()>(&format!("run the thread `{thread}`"), Err(cause));
+        if let Err(error) = stopped {
+            self.poisoned(&error.to_string());
         }
     }
 

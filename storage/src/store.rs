@@ -1,6 +1,7 @@
 //! The one handle on a data directory: what `broker` calls.
 
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -129,7 +130,13 @@ impl Store {
         let mut threads = self.threads.lock().expect("no panic under this lock");
         let mut start = |name: &str, job: fn(&Arc<Engine>)| {
             let engine = Arc::clone(&self.engine);
-            let thread = thread::Builder::new().name(name.to_owned()).spawn(move || job(&engine));
+            let of_thread = name.to_owned();
+            let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+                // Crash-only: what a thread that panicked left behind is not trusted. The owner ends the process.
+                if panic::catch_unwind(AssertUnwindSafe(|| job(&engine))).is_err() {
+                    engine.panicked(&of_thread);
+                }
+            });
             threads.push(
                 thread.map_err(|error| Error::io("start a thread for", self.engine.dir.root(), error))?,
             );
@@ -317,9 +324,7 @@ impl Store {
         let threads = std::mem::take(&mut *self.threads.lock().expect("no panic under this lock"));
         for thread in threads {
             thread.thread().unpark();
-            if thread.join().is_err() {
-                return Err(Error::Poisoned("a storage thread panicked".to_owned()));
-            }
+            thread.join().expect("its panics are caught");
         }
         self.engine.log.poison().check()?;
         housekeeping::checkpoint(&self.engine, true)?;

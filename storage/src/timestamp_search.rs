@@ -69,15 +69,18 @@ pub(crate) fn greatest(
 ) -> Result<Option<TimestampOffset>, ReadError> {
     let limit = limit.min(partition.log_end_offset());
     let mut best: Option<Entry> = None;
-    visit(extents, partition, partition.log_start_offset(), |entry| {
-        if entry.base_offset >= limit {
-            return ControlFlow::Break(());
-        }
-        if entry.max_timestamp >= 0 && best.is_none_or(|best| entry.max_timestamp > best.max_timestamp) {
-            best = Some(*entry);
-        }
-        ControlFlow::Continue(())
-    })?;
+    let ranges = partition.state().queue.ranges_with_greatest(partition.log_start_offset(), limit);
+    for range in ranges {
+        visit(extents, partition, range.start, |entry| {
+            if entry.base_offset >= range.end {
+                return ControlFlow::Break(());
+            }
+            if entry.max_timestamp >= 0 && best.is_none_or(|best| entry.max_timestamp > best.max_timestamp) {
+                best = Some(*entry);
+            }
+            ControlFlow::Continue(())
+        })?;
+    }
     let Some(best) = best else { return Ok(None) };
     // Its place may be another by now.
     let offsets = best.base_offset..best.base_offset + 1;

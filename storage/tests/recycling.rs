@@ -56,10 +56,10 @@ fn dead_files_are_recycled_and_a_replay_of_what_is_left_knows_everything_that_ho
     );
     drop(held);
     store.clean().unwrap();
-    assert!(files(dir.path()).len() < before, "dead files are removed but for a spare one");
-    assert_eq!(spares(&files(dir.path())), 1);
+    assert!(files(dir.path()).len() < before, "dead files are removed but for two spare ones");
+    assert_eq!(spares(&files(dir.path())), 2);
     fill(&store, "kept", 2);
-    assert_eq!(spares(&files(dir.path())), 0, "the spare file is used again");
+    assert!(spares(&files(dir.path())) < 2, "a spare file is used again");
     let expected: Vec<_> = read_all(&store, &kept, end).iter().map(|batch| batch.to_vec()).collect();
     drop(kept);
     drop(store);

@@ -43,6 +43,9 @@ impl Looked<'_> {
 
     /// The same, but what is cold is copied from the device; `memory` answers for the copies until they are sent.
     pub(super) fn read_cold(self, broker: &Broker, memory: &mut Memory) -> FetchResponse {
+        if !memory.may_copy() {
+            return self.read(broker);
+        }
         let located = || self.located.iter().flatten();
         let cold: Vec<_> = located()
             .filter(|(_, located)| located.is_cold())
