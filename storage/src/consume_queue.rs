@@ -223,7 +223,8 @@ impl ConsumeQueue {
     pub(crate) fn ranges_with_greatest(&self, log_start: Offset, limit: Offset) -> Vec<Range<Offset>> {
         let first = self.pages.partition_point(|page| page.first_offset <= log_start).saturating_sub(1);
         let pages = &self.pages[first..];
-        let (mut ranges, mut best): (Vec<Range<Offset>>, Option<(i64, Range<Offset>)>) = (Vec::new(), None);
+        let mut ranges: Vec<Range<Offset>> = Vec::new();
+        let mut best: Option<(i64, Range<Offset>)> = None;
         for (index, page) in pages.iter().enumerate().take_while(|(_, page)| page.first_offset < limit) {
             match pages.get(index + 1).map(|next| next.first_offset) {
                 Some(end) if page.first_offset >= log_start && end <= limit => {

@@ -163,8 +163,7 @@ impl MappedFile {
         } else if file.len() != size {
             return Err(wrong_length(size));
         }
-        // Not through the map: a fault there would read a whole window of the file.
-        let header = file.copy(0, USED)?;
+        let header = file.read(0, USED)?;
         let (incarnation, length) = decode_header(&header, base)?;
         if length != file.len() {
             return Err(wrong_length(length));
