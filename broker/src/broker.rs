@@ -103,9 +103,9 @@ impl Broker {
                 topics,
                 groups,
                 coordinator,
+                cold_reads: ColdReads::new(Arc::clone(&clock)),
                 clock,
                 searches,
-                cold_reads: ColdReads::new(),
                 config_changes,
                 cluster_id,
             }

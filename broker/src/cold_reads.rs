@@ -4,11 +4,13 @@
 //! fetches, so that the cores keep their processors; copies that are made or wait to be sent take no more than a fixed
 //! amount of memory, or one batch that is larger.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use prometheus::{IntCounter, Opts};
+use storage::{Clock, Position};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// One waits for the device while the other copies. They are the runtime's blocking threads, which end when idle.
@@ -17,14 +19,18 @@ const THREADS: usize = 2;
 const MEMORY: usize = 64 << 20;
 /// A client that does not take its answers holds memory. Others wait this long for it, then do without copies.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// A thread rests no longer than this, ms.
+const LONGEST_REST_MS: i64 = 100;
+/// Of the threads that read from the device.
+const NICE: i32 = 10;
 /// Memory is counted in these.
 const UNIT: usize = 4096;
 /// The network copies smaller pieces and lets go of them at once.
 const LARGE: usize = 1024;
 
 /// See the module.
-#[derive(Debug)]
 pub(crate) struct ColdReads {
+    clock: Arc<dyn Clock>,
     threads: Arc<Semaphore>,
     memory: Arc<Semaphore>,
     mapped_bytes: IntCounter,
@@ -32,13 +38,14 @@ pub(crate) struct ColdReads {
 }
 
 impl ColdReads {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let bytes = |source: &str| {
             let help = "Bytes of batches that fetches read, by where they were.";
             let name = Opts::new("onelog_read_bytes_total", help).const_label("source", source);
             IntCounter::with_opts(name).expect("a constant name is valid")
         };
         Self {
+            clock,
             threads: Arc::new(Semaphore::new(THREADS)),
             memory: Arc::new(Semaphore::new(MEMORY / UNIT)),
             mapped_bytes: bytes("page_cache"),
@@ -57,11 +64,13 @@ impl ColdReads {
     }
 
     /// Runs `work`, which copies about `bytes`, on a thread that may wait; waits for its turn first. When there is no memory
-    /// for copies for long, it runs without leave to copy. Dropping the future gives up the turn; work that has begun is
+    /// for copies for long, it runs without leave to copy. When `written` moved meanwhile, the thread rests as long as it
+    /// worked before it takes the next turn. Dropping the future gives up the turn; work that has begun is
     /// finished.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         bytes: usize,
+        written: impl Fn() -> Position + Send + 'static,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> T {
         let units = u32::try_from(bytes.min(MEMORY).div_ceil(UNIT)).expect("a few thousand");
@@ -69,11 +78,33 @@ impl ColdReads {
         let permit = memory.ok().map(|memory| memory.expect("the semaphore is never closed"));
         let thread = Arc::clone(&self.threads).acquire_owned().await.expect("the semaphore is never closed");
         let mut memory = Memory { permit, copied_bytes: self.copied_bytes.clone() };
-        let work = tokio::task::spawn_blocking(move || {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let clock = Arc::clone(&self.clock);
+        drop(tokio::task::spawn_blocking(move || {
             let _thread = thread;
-            work(&mut memory)
-        });
-        work.await.expect("reading neither panics nor is cancelled")
+            yield_to_cores();
+            let (began_ms, before) = (clock.now_ms(), written());
+            // Nobody waits for it any more when the connection is gone.
+            drop(answer.send(work(&mut memory)));
+            if written() != before {
+                // Somebody writes: its syncs get their turn at the device.
+                let took_ms = (clock.now_ms() - began_ms).clamp(1, LONGEST_REST_MS);
+                std::thread::sleep(Duration::from_millis(took_ms.unsigned_abs()));
+            }
+        }));
+        answered.await.expect("reading neither panics nor is cancelled")
+    }
+}
+
+/// The threads that wait for the device also copy and check; those who serve the log's end go first. Where the system does
+/// not allow that, nothing is lost but this.
+fn yield_to_cores() {
+    thread_local!(static ASKED: Cell<bool> = const { Cell::new(false) });
+    if !ASKED.replace(true) {
+        let thread = Some(rustix::thread::gettid());
+        if let Err(error) = rustix::process::setpriority_process(thread, NICE) {
+            tracing::debug!(%error, "a thread that reads from the device keeps its priority");
+        }
     }
 }
 
@@ -131,12 +162,12 @@ mod tests {
 
     #[test]
     fn two_threads_read_at_a_time() {
-        let reads = ColdReads::new();
+        let reads = ColdReads::new(Arc::new(storage::SystemClock));
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let both = Arc::new(Barrier::new(THREADS));
         let read = || {
             let (now, most, both) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&both));
-            reads.run(1, move |_| {
+            reads.run(1, Position::default, move |_| {
                 most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                 both.wait();
                 now.fetch_sub(1, Ordering::SeqCst);
@@ -149,7 +180,7 @@ mod tests {
     }
 
     fn copy(reads: &ColdReads, len: usize) -> impl Future<Output = Vec<Bytes>> {
-        reads.run(len, move |memory| {
+        reads.run(len, Position::default, move |memory| {
             let mut batches = vec![Bytes::from(vec![7; len - 10]), Bytes::from_static(b"0123456789")];
             memory.hold(batches.iter_mut());
             batches
@@ -159,7 +190,7 @@ mod tests {
     #[test]
     fn copies_wait_until_earlier_ones_were_sent() {
         const HALF: usize = MEMORY / 2;
-        let reads = ColdReads::new();
+        let reads = ColdReads::new(Arc::new(storage::SystemClock));
         block_on(async {
             let wait = |len| tokio::time::timeout(Duration::from_millis(20), copy(&reads, len));
             let (mut first, second) = (copy(&reads, HALF).await, copy(&reads, HALF).await);
@@ -178,18 +209,18 @@ mod tests {
 
     #[test]
     fn a_client_that_never_takes_its_answers_does_not_stop_the_others() {
-        let reads = ColdReads::new();
+        let reads = ColdReads::new(Arc::new(storage::SystemClock));
         block_on(async {
             tokio::time::pause();
             let _held = copy(&reads, MEMORY).await;
-            assert!(!reads.run(UNIT, |memory| memory.may_copy()).await);
+            assert!(!reads.run(UNIT, Position::default, |memory| memory.may_copy()).await);
         });
     }
 
     #[test]
     fn memory_that_was_not_needed_is_given_back_at_once() {
-        let reads = ColdReads::new();
-        let kept = block_on(reads.run(MEMORY, |memory| {
+        let reads = ColdReads::new(Arc::new(storage::SystemClock));
+        let kept = block_on(reads.run(MEMORY, Position::default, |memory| {
             let mut batches = [Bytes::from(vec![7; UNIT + 1])];
             memory.hold(batches.iter_mut());
             batches
@@ -197,7 +228,7 @@ mod tests {
         assert_eq!(reads.memory.available_permits(), MEMORY / UNIT - 2);
         drop(kept);
         assert_eq!(reads.memory.available_permits(), MEMORY / UNIT);
-        block_on(reads.run(100, |memory| memory.hold(std::iter::empty())));
+        block_on(reads.run(100, Position::default, |memory| memory.hold(std::iter::empty())));
         assert_eq!(reads.memory.available_permits(), MEMORY / UNIT);
         assert_eq!(reads.copied_bytes.get(), 4097);
     }

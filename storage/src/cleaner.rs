@@ -44,8 +44,10 @@ pub(crate) fn round(engine: &Engine) -> Result<(), Arc<Error>> {
         return Ok(());
     }
     let due = engine.retention.due(engine);
-    retention::apply(engine, &due)?;
-    compact(engine, &due)?;
+    retention::apply(engine, &due).and_then(|()| compact(engine, &due)).inspect_err(|_| {
+        // Those that did not get their turn are looked for again.
+        engine.retention.all_changed();
+    })?;
     for _ in 0..REWRITES {
         retire_dead(engine)?;
         if engine.is_closed() || !relocate(engine)? {

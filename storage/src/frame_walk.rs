@@ -3,10 +3,15 @@
 //! Called by `rewrite`, `index_file` and `recovery`. Headers are checked (CRC, place, incarnation), payloads are left unread.
 //! Unlike recovery's own walk it knows that everything below `upto` must be whole: anything else is damage.
 
+use bytes::Bytes;
+
 use crate::error::Error;
 use crate::frame::{FrameHeader, FrameKind, HEADER_LEN};
 use crate::mapped_file::{FILE_HEADER_LEN, MappedFile};
 use crate::position::Position;
+
+/// Read at once where frames are small, bytes.
+const WINDOW: u64 = 128 * 1024;
 
 /// Calls `visit` with every frame of `file` that lies below `upto`, blank ones left out, in the order of the file.
 ///
@@ -19,8 +24,9 @@ pub(crate) fn each_frame(
 ) -> Result<(), Error> {
     let end = upto.min(file.end());
     let mut at = file.base().plus(FILE_HEADER_LEN);
+    let mut window = Window { at, bytes: Bytes::new(), next_len: WINDOW };
     while at < end {
-        let header = read_header(file, at)?;
+        let header = window.header(file, at)?;
         if header.kind == FrameKind::Blank {
             return Ok(());
         }
@@ -30,28 +36,45 @@ pub(crate) fn each_frame(
     Ok(())
 }
 
-/// The header of the frame that stands at `at`.
-///
-/// # Errors
-/// `Corrupt` when none does, `Io`.
-pub(crate) fn read_header(file: &MappedFile, at: Position) -> Result<FrameHeader, Error> {
-    let corrupt = |what: &str| Error::Corrupt {
-        file: file.file_name(),
-        at: at.0 - file.base().0,
-        position: at,
-        what: what.to_owned(),
-    };
-    if file.end().0 - at.0 < HEADER_LEN as u64 {
-        return Err(corrupt("no room for a frame"));
+/// What was read of the file around the walk: many small frames cost one read.
+struct Window {
+    at: Position,
+    bytes: Bytes,
+    /// How much to read next time, bytes.
+    next_len: u64,
+}
+
+impl Window {
+    fn header(&mut self, file: &MappedFile, at: Position) -> Result<FrameHeader, Error> {
+        let room = file.end().0 - at.0;
+        if room < HEADER_LEN as u64 {
+            return Err(corrupt(file, at, "no room for a frame"));
+        }
+        if at.0 + HEADER_LEN as u64 > self.at.0 + self.bytes.len() as u64 {
+            let len = usize::try_from(self.next_len.min(room)).expect("a window fits memory");
+            self.bytes = file.copy(at, len).map_err(|source| Error::io("read", file.file_name(), source))?;
+            self.at = at;
+        }
+        let start = usize::try_from(at.0 - self.at.0).expect("a window fits memory");
+        let header = decode(file, at, &self.bytes[start..start + HEADER_LEN])?;
+        // Of large frames the headers alone are read.
+        self.next_len = if u64::from(header.length) < WINDOW / 8 { WINDOW } else { HEADER_LEN as u64 };
+        Ok(header)
     }
-    let bytes = file.copy(at, HEADER_LEN).map_err(|source| Error::io("read", file.file_name(), source))?;
-    let header = FrameHeader::decode(bytes[..].try_into().expect("64 bytes were read"))
-        .map_err(|error| corrupt(&error.to_string()))?;
+}
+
+fn decode(file: &MappedFile, at: Position, bytes: &[u8]) -> Result<FrameHeader, Error> {
+    let header = FrameHeader::decode(bytes.try_into().expect("64 bytes were read"))
+        .map_err(|error| corrupt(file, at, &error.to_string()))?;
     if !header.stands_at(at, file.incarnation()) {
-        return Err(corrupt("the frame belongs to another place or an earlier use of the file"));
+        return Err(corrupt(file, at, "the frame belongs to another place or an earlier use of the file"));
     }
     if u64::from(header.length) > file.end().0 - at.0 {
-        return Err(corrupt("the frame is longer than the file"));
+        return Err(corrupt(file, at, "the frame is longer than the file"));
     }
     Ok(header)
+}
+
+fn corrupt(file: &MappedFile, at: Position, what: &str) -> Error {
+    Error::Corrupt { file: file.file_name(), at: at.0 - file.base().0, position: at, what: what.to_owned() }
 }

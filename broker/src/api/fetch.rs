@@ -97,7 +97,8 @@ async fn read(broker: &Arc<Broker>, plan: &Arc<Plan>, anything: bool) -> Option<
         let looked = plan.look(&of_thread.store, Patience::Waits);
         (looked.is_enough || anything).then(|| looked.read_cold(&of_thread, memory))
     };
-    broker.cold_reads.run(bytes, read).await
+    let of_log = Arc::clone(broker);
+    broker.cold_reads.run(bytes, move || of_log.store.acknowledged(), read).await
 }
 
 fn encoded(version: i16, response: &FetchResponse) -> Response {

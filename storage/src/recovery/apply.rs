@@ -10,7 +10,7 @@ use crate::disk::Disk;
 use crate::error::Error;
 use crate::frame::{FrameHeader, FrameKind};
 use crate::manifest::Manifest;
-use crate::partition_log::{Compacted, StampedBatch};
+use crate::partition_log::{Compacted, PartitionLog, PartitionState, StampedBatch};
 use crate::rewrite::swap;
 
 use super::files::LogFiles;
@@ -85,19 +85,24 @@ impl Replay<'_> {
             return Err(out_of_order(header, state.next_offset));
         }
         let stamped = stamped(header, batch);
-        files.add_live(header);
-        state
-            .apply_batch(
-                numbers(header),
-                header.position,
-                header.first,
-                &stamped,
-                &partition.policy(),
-                self.extents,
-            )
-            .map(drop)
-            .map_err(|error| error.to_string())
+        take_batch(files, &partition, &mut state, header, &stamped, self.extents)
     }
+}
+
+/// Takes a batch into the state of its partition.
+pub(super) fn take_batch(
+    files: &LogFiles,
+    partition: &PartitionLog,
+    state: &mut PartitionState,
+    header: &FrameHeader,
+    stamped: &StampedBatch<'_>,
+    extents: &Extents,
+) -> Result<(), String> {
+    files.add_live(header);
+    state
+        .apply_batch(numbers(header), header.position, header.first, stamped, &partition.policy(), extents)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// Frames that say what exists. `dead` is told the batches of deleted topics.

@@ -19,7 +19,7 @@ use crate::manifest::Manifest;
 use crate::partition_log::{Compacted, PartitionLog};
 use crate::position::{Offset, Position};
 
-use super::apply::{apply_metadata, compacted, numbers, out_of_order, stamped};
+use super::apply::{apply_metadata, compacted, numbers, out_of_order, stamped, take_batch};
 use super::files::LogFiles;
 
 type Numbers = (u32, u32);
@@ -174,18 +174,7 @@ impl<'a> Rebuild<'a> {
             state.apply_below_log_start(&stamped);
             return Ok(());
         }
-        files.add_live(header);
-        state
-            .apply_batch(
-                numbers(header),
-                header.position,
-                header.first,
-                &stamped,
-                &partition.policy(),
-                self.extents,
-            )
-            .map(drop)
-            .map_err(|error| error.to_string())
+        take_batch(files, partition, &mut state, header, &stamped, self.extents)
     }
 }
 

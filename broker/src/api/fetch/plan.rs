@@ -17,7 +17,7 @@ use super::looked::{Looked, PartitionLocated, failed};
 use crate::{error_map, partition, topics};
 
 /// One fetch reads this much from the device, bytes, or one first batch that is larger.
-pub(super) const COLD_AT_ONCE: usize = 8 << 20;
+pub(super) const COLD_AT_ONCE: usize = 2 << 20;
 const READ_COMMITTED: i8 = 1;
 const FIRST_VERSION_WITH_IDS: i16 = 13;
 const FIRST_VERSION_WITH_ZSTD: i16 = 10;
