@@ -144,6 +144,14 @@ impl Broker {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
+    /// Stops it where it is: it answers nothing from here on. Only `kill` ends that.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn freeze(&mut self) -> Result<()> {
+        self.process.as_mut().context("the broker does not run")?.freeze()
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         self.process = None;

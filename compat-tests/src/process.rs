@@ -4,14 +4,17 @@
 //! killed with it. A small `sh` watchdog holds the read end of a pipe whose write end only the test process has;
 //! when the pipe closes it kills the child and removes the folder it was given.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::clock;
 
+/// A process in the middle of a long system call needs as long to stop.
+const FREEZE_LIMIT: Duration = Duration::from_secs(5);
 const WATCHDOG: &str =
     r#"trap '' INT TERM HUP; read -r _; kill -9 "$1" 2>/dev/null; [ -z "$2" ] || rm -rf "$2""#;
 
@@ -51,6 +54,24 @@ impl GuardedProcess {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Stops all threads where they are (SIGSTOP). Returns when each has stopped or is inside the kernel, which it leaves as
+    /// a stopped one.
+    ///
+    /// # Errors
+    /// The process is gone, or does not stop within five seconds.
+    pub fn freeze(&mut self) -> Result<()> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-STOP", &pid]).status().context("cannot run kill")?;
+        ensure!(sent.success(), "the process cannot be stopped");
+        let tasks = Path::new("/proc").join(&pid).join("task");
+        let deadline = clock::now() + FREEZE_LIMIT;
+        while !all_stopped(&tasks)? {
+            ensure!(clock::now() < deadline, "the process does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// kill -9, then waits until the process is gone. Harmless when it is gone already.
     pub fn kill(&mut self) {
         // The watchdog goes first: its pid must not be able to fire at a reused process id.
@@ -60,6 +81,19 @@ impl GuardedProcess {
             }
         }
     }
+}
+
+/// Whether no thread runs or waits to run.
+fn all_stopped(tasks: &Path) -> Result<bool> {
+    for task in fs::read_dir(tasks).context("the process is gone")? {
+        let stat = fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
+        // "pid (name) STATE ...": T is stopped, D waits inside the kernel.
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        if state.is_some_and(|state| !matches!(state, 'T' | 't' | 'D' | 'Z' | 'X')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Drop for GuardedProcess {

@@ -138,6 +138,9 @@ impl Run {
     fn round(&mut self, wait: Duration) -> Result<()> {
         let (records, commits) = (self.load.acknowledged(), self.commits.acknowledged());
         std::thread::sleep(wait);
+        // Processor first, then disk: ext4 lets the `fdatasync` that runs while it is shut down return success without its
+        // data being safe (8 of 60 times with nothing but a loop of writes). Where power goes nobody would hear of it.
+        self.broker.freeze()?;
         self.image.cut_power()?;
         self.broker.kill();
         self.report.rounds += 1;
