@@ -2,34 +2,24 @@
 //! wrong with a question.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod support;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::record_batch_builder::RecordBatchBuilder;
 use serde_json::{Value, json};
-use storage::disk::LocalDisk;
-use storage::{Append, Configs, FlushMode, LogPolicy, Store, StoreConfig, SystemClock, ValidBatch};
+use storage::{Append, Configs, ValidBatch};
+use support::open;
 use uuid::Uuid;
 
 /// A stopped directory: five records of `order-1`, one of a key that is no text, and a topic that is not indexed.
 fn stopped() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let config = StoreConfig {
-        dir: dir.path().to_owned(),
-        file_size: 64 * 1024,
-        flush: FlushMode::Os,
-        checkpoint_bytes: u64::MAX,
-        producer_expiration: Duration::from_secs(u64::MAX),
-        retention_check: Duration::from_secs(u64::MAX),
-        policies: Arc::new(|_, _, _| LogPolicy::default()),
-        threads: false,
-    };
-    let (store, _) =
-        Store::open(config, Arc::new(LocalDisk), Arc::new(SystemClock), Box::new(|_| {})).unwrap();
+    let store = open(dir.path());
     let keyed = Configs::from([("onelog.index.keys".to_owned(), "true".to_owned())]);
     let (topic, _) = store.create_topic("orders", Uuid::from_u128(1), 2, keyed).unwrap();
     store.create_topic("plain", Uuid::from_u128(2), 1, Configs::default()).unwrap();

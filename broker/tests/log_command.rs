@@ -1,19 +1,18 @@
 //! `onelog log` as a black box: exit codes, messages, JSON, and that looking changes nothing.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use protocol::record_batch_builder::RecordBatchBuilder;
 use serde_json::Value;
-use storage::disk::LocalDisk;
-use storage::{
-    Append, Configs, FlushMode, LogPolicy, ReadRequest, Store, StoreConfig, SystemClock, ValidBatch,
-};
+use storage::{Append, Configs, ReadRequest, Store, ValidBatch};
+use support::open;
 use uuid::Uuid;
 
 const BATCHES: i64 = 60;
@@ -22,20 +21,6 @@ const BATCHES: i64 = 60;
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn open(dir: &Path) -> Arc<Store> {
-    let config = StoreConfig {
-        dir: dir.to_owned(),
-        file_size: 64 * 1024,
-        flush: FlushMode::Os,
-        checkpoint_bytes: u64::MAX,
-        producer_expiration: Duration::from_secs(u64::MAX),
-        retention_check: Duration::from_secs(u64::MAX),
-        policies: Arc::new(|_, _, _| LogPolicy::default()),
-        threads: false,
-    };
-    Store::open(config, Arc::new(LocalDisk), Arc::new(SystemClock), Box::new(|_| {})).unwrap().0
 }
 
 /// A store with one batch of one record per offset of `orders`, spread over a few files.

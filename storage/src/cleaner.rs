@@ -4,7 +4,6 @@
 //! themselves. Nothing here holds the append lock for longer than one frame takes.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use crate::compaction::compact;
@@ -23,16 +22,9 @@ const REWRITES: usize = 8;
 
 /// Runs until the store is closed. Sleeps until something closed, moved or was deleted, or until retention is due.
 pub(crate) fn run(engine: &Arc<Engine>) {
-    let mut work = Retried::new("cleaning");
-    loop {
-        let due = engine.config.retention_check.min(FIRST_RETENTION_CHECK);
-        engine.cleaner.wait_timeout(if work.failing() { RETRY.min(due) } else { due });
-        if engine.is_closed() {
-            return;
-        }
-        work.note(round(engine));
-        thread::sleep(ROUND);
-    }
+    let due = engine.config.retention_check.min(FIRST_RETENTION_CHECK);
+    let pause = |failing| if failing { RETRY.min(due) } else { due };
+    Retried::new("cleaning").rounds(engine, &engine.cleaner, pause, round, ROUND);
 }
 
 /// One round of it all but the waiting.

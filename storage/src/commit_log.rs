@@ -151,7 +151,12 @@ impl CommitLog {
     /// # Errors
     /// `Corrupt` when no file holds `position`.
     pub(crate) fn file_holding(&self, position: Position) -> Result<Arc<MappedFile>, Error> {
-        self.file_at(position).ok_or_else(|| self.no_such_position(position))
+        self.file_at(position).ok_or_else(|| Error::Corrupt {
+            file: MappedFile::path(&self.dir, position),
+            at: 0,
+            position,
+            what: "no commitlog file holds this position".to_owned(),
+        })
     }
 
     /// Syncs everything written up to now and returns the position that is durable then.
@@ -307,18 +312,9 @@ impl CommitLog {
     /// The batch that `entry` points at, copied and unchecked: for work in passing.
     pub(crate) fn copy_payload(&self, entry: &Entry) -> Result<Bytes, Error> {
         let at = entry.position.plus(payload_at(entry.first_of_group()));
-        let file = self.file_at(at).ok_or_else(|| self.no_such_position(at))?;
+        let file = self.file_holding(at)?;
         file.copy(at, usize::try_from(entry.size).expect("32 bits fit"))
             .map_err(|source| Error::io("read", file.file_name(), source))
-    }
-
-    fn no_such_position(&self, position: Position) -> Error {
-        Error::Corrupt {
-            file: MappedFile::path(&self.dir, position),
-            at: 0,
-            position,
-            what: "no commitlog file holds this position".to_owned(),
-        }
     }
 
     /// Makes `file` part of the log: a durable manifest names it.

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 
 use crate::checkpoint::Checkpoint;
@@ -14,6 +13,7 @@ use crate::data_dir::write_atomically;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::flush::flush_once;
+use crate::position::Position;
 use crate::retried::Retried;
 use crate::snapshot;
 
@@ -30,15 +30,8 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// Runs until the store is closed. All but sleeps while nothing is appended.
 pub(crate) fn run(engine: &Arc<Engine>) {
-    let mut work = Retried::new("housekeeping");
-    loop {
-        engine.housekeeper.wait_timeout(if work.failing() || engine.log.is_full() { RETRY } else { IDLE });
-        if engine.is_closed() {
-            return;
-        }
-        work.note(round(engine));
-        thread::sleep(ROUND);
-    }
+    let pause = |failing| if failing || engine.log.is_full() { RETRY } else { IDLE };
+    Retried::new("housekeeping").rounds(engine, &engine.housekeeper, pause, round, ROUND);
 }
 
 /// One round of it all but the waiting.
@@ -81,26 +74,37 @@ fn expire_producers(engine: &Engine) {
     }
 }
 
+/// What a checkpoint takes under the append lock beside the state: all of it must be of one moment, or a start would miss
+/// files that were given up a little later.
+struct Moment {
+    position: Position,
+    begin: Position,
+    quarantined: usize,
+}
+
 /// Writes a checkpoint at the log's end. A crash anywhere leaves the previous one usable.
 pub(crate) fn checkpoint(engine: &Engine, clean: bool) -> Result<(), Error> {
     let mut last = engine.last_checkpoint.lock().expect("no panic under this lock");
-    let (frozen, position, quarantined) = {
+    let (frozen, moment) = {
         let _all_settled = engine.settled.write().expect("no panic under this lock");
-        let (draft, position, quarantined) = {
+        let (draft, moment) = {
             let writer = engine.writer.lock().expect("no panic under the append lock");
             engine.freeze.begin();
-            let draft = snapshot::begin(&engine.catalog, &engine.log, writer.tail());
-            (draft, writer.tail(), engine.extents.quarantined())
+            let position = writer.tail();
+            let (begin, quarantined) = (engine.log.begin(), engine.extents.quarantined());
+            let draft = snapshot::begin(&engine.catalog, &engine.log, position);
+            (draft, Moment { position, begin, quarantined })
         };
-        (draft.finish(&engine.extents, &engine.freeze), position, quarantined)
+        (draft.finish(&engine.extents, &engine.freeze), moment)
     };
+    let Moment { position, begin, quarantined } = moment;
     flush_once(engine)?;
     engine.extents.write_pending()?;
     engine.extents.sync(engine.log.poison()).inspect_err(|error| engine.poisoned(&error.to_string()))?;
     let (previous, sequence) = (last.0, last.0 + 1);
     write_atomically(&*engine.disk, &engine.dir.snapshots(), &snapshot_name(sequence), &frozen)?;
     let durable = engine.log.synced();
-    let (begin, next_incarnation) = (engine.log.begin(), engine.log.next_incarnation());
+    let next_incarnation = engine.log.next_incarnation();
     Checkpoint { sequence, position, durable, begin, next_incarnation, clean }
         .store(&*engine.disk, &engine.dir)?;
     *last = (sequence, position);

@@ -168,6 +168,7 @@ impl IndexFile {
     ///
     /// # Errors
     /// `Corrupt`, `Io`.
+    #[cfg(test)]
     pub(crate) fn partition_table(&self) -> Result<Vec<PartitionRow>, Error> {
         (0..self.header.rows).map(|row| self.row(row)).collect()
     }

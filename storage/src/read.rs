@@ -22,6 +22,7 @@ use crate::mapped_file::MappedFile;
 use crate::partition_log::PartitionLog;
 use crate::position::{Offset, Position};
 
+pub(crate) use check::check;
 pub(crate) use cold::ColdReads;
 
 /// Entries looked at before the partition's lock is given to others.
@@ -316,7 +317,7 @@ impl Piece {
     }
 
     fn check(&self, topic: u32, partition: i32, bytes: &[u8]) -> Result<(), Error> {
-        let Err(damage) = check::check(&self.entry, bytes) else { return Ok(()) };
+        let Err(damage) = check(&self.entry, bytes) else { return Ok(()) };
         let position = self.range().start;
         let (first, last) = (self.entry.base_offset, self.entry.last_offset());
         let what = format!(

@@ -30,18 +30,24 @@ impl From<Arc<Error>> for Skipped {
     }
 }
 
-/// Where the log says what still holds, and how long that is without the frame's header, bytes.
-pub(crate) fn frames_that_hold(engine: &Engine) -> Vec<(Position, usize)> {
+/// Frames for which `in_dead` holds and whose word still holds, and how long they are without their header, bytes.
+pub(crate) fn frames_that_hold(
+    engine: &Engine,
+    in_dead: &impl Fn(Position) -> bool,
+) -> Vec<(Position, usize)> {
     let catalog = &engine.catalog;
     let mut frames = Vec::new();
     for topic in catalog.topics() {
-        frames.push((topic.frame(), topic.record().encode().len()));
+        if in_dead(topic.frame()) {
+            frames.push((topic.frame(), topic.record().encode().len()));
+        }
         for partition in topic.partitions().iter() {
             frames.extend(partition.log_start_frame().map(|frame| (frame, 0)));
             frames.extend(partition.compacted().map(|compacted| (compacted.frame, 0)));
         }
     }
     frames.extend(catalog.deleted().into_iter().map(|(_, deleted)| (deleted.frame, 0)));
+    frames.retain(|(frame, _)| in_dead(*frame));
     frames
 }
 

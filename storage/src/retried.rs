@@ -1,10 +1,13 @@
-//! Failures of background work that is tried again: said when they begin, when they change and when they are over.
+//! Background work that is done in rounds, and its failures: said when they begin, when they change and when they are over.
 //!
 //! Called by the threads of `housekeeping` and `cleaner`. Invariant: a failure that lasts is one line in the log, not one a
 //! round.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
+use crate::engine::{Engine, Wake};
 use crate::error::Error;
 
 /// What failed last, in one thread's work.
@@ -20,8 +23,28 @@ impl Retried {
         Self { what, failure: None }
     }
 
+    /// Does `round` again and again until the store is closed: when `wake` says so, or after the `pause` that is right while
+    /// the work fails or does not; then `rest`.
+    pub(crate) fn rounds(
+        mut self,
+        engine: &Engine,
+        wake: &Wake,
+        pause: impl Fn(bool) -> Duration,
+        round: impl Fn(&Engine) -> Result<(), Arc<Error>>,
+        rest: Duration,
+    ) {
+        loop {
+            wake.wait_timeout(pause(self.failing()));
+            if engine.is_closed() {
+                return;
+            }
+            self.note(round(engine));
+            thread::sleep(rest);
+        }
+    }
+
     /// Takes note of how a round went.
-    pub(crate) fn note(&mut self, outcome: Result<(), Arc<Error>>) {
+    fn note(&mut self, outcome: Result<(), Arc<Error>>) {
         let failure = outcome.err().map(|error| error.to_string());
         if failure == self.failure {
             return;
@@ -34,7 +57,7 @@ impl Retried {
     }
 
     /// Whether the last round failed.
-    pub(crate) fn failing(&self) -> bool {
+    fn failing(&self) -> bool {
         self.failure.is_some()
     }
 }

@@ -13,7 +13,7 @@ mod victims;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use protocol::record_batch::RecordBatchView;
+use bytes::Bytes;
 
 use crate::append::{append_metadata, metadata_draft};
 use crate::consume_queue::Entry;
@@ -26,6 +26,7 @@ use crate::manifest::Compaction;
 use crate::mapped_file::MappedFile;
 use crate::partition_log::PartitionLog;
 use crate::position::Offset;
+use crate::read::check;
 
 pub(crate) use buffer::Copies;
 pub(crate) use retire::retire_dead;
@@ -43,7 +44,7 @@ pub(crate) fn relocate(engine: &Engine) -> Result<bool, Arc<Error>> {
     if victims.is_empty() {
         return Ok(false);
     }
-    let mut copies = Copies::new(&engine.log);
+    let mut copies = Copies::new(engine);
     let copied = copy(engine, &victims, &mut copies);
     commit(engine, copies.finish(&engine.log, copied)?, Vec::new())?;
     Ok(true)
@@ -96,11 +97,9 @@ fn live_entries(engine: &Engine, victims: &[Arc<MappedFile>]) -> Result<LiveEntr
 }
 
 /// The batch that `entry` points at, `None` when it is not what was written.
-pub(crate) fn copy_of(engine: &Engine, entry: &Entry) -> Result<Option<bytes::Bytes>, Error> {
+pub(crate) fn copy_of(engine: &Engine, entry: &Entry) -> Result<Option<Bytes>, Error> {
     let batch = engine.log.copy_payload(entry)?;
-    let whole = RecordBatchView::parse(&batch)
-        .is_ok_and(|view| view.base_offset() == entry.base_offset && view.verify_crc().is_ok());
-    Ok(whole.then_some(batch))
+    Ok(check(entry, &batch).is_ok().then_some(batch))
 }
 
 /// Makes `files` part of the log and points the queues at what is in them.

@@ -34,7 +34,7 @@ pub(crate) fn compact(engine: &Engine, partitions: &[Arc<PartitionLog>]) -> Resu
     due.sort_by(|a, b| b.1.dirty_ratio.total_cmp(&a.1.dirty_ratio));
     let mut due = due.into_iter().peekable();
     while due.peek().is_some() && !engine.is_closed() {
-        let mut copies = Copies::new(&engine.log);
+        let mut copies = Copies::new(engine);
         let mut outcomes = Vec::new();
         let mut copied = Ok(());
         while copied.is_ok()

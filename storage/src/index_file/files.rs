@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use super::IndexFile;
 use super::builder::Build;
-use super::{IndexFile, PartitionRow};
 use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -109,16 +109,6 @@ impl IndexFiles {
             .map(|checked| &checked.index)
             .filter(|index| index.describes(file))
             .cloned()
-    }
-
-    /// What each partition has in `file`; `None` while it has no index file.
-    ///
-    /// # Errors
-    /// `Io`. A damaged index file is removed, to be made anew, and counts as missing.
-    #[cfg_attr(not(test), expect(dead_code, reason = "offered to retention accounting and `inspect`"))]
-    pub(crate) fn partition_table(&self, file: &MappedFile) -> Result<Option<Vec<PartitionRow>>, Error> {
-        let Some(index) = self.of(file) else { return Ok(None) };
-        self.unless_damaged(&index, index.partition_table())
     }
 
     /// `read`, or `None` when it found the index file damaged: it is removed then, to be made anew.

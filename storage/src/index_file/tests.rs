@@ -73,7 +73,7 @@ fn partition_tables_say_what_each_partition_has_in_each_file() {
     let sealed = engine.log.sealed();
     assert!(sealed.len() > 3);
     for file in sealed {
-        let table = engine.index_files.partition_table(&file).unwrap().expect("made above");
+        let table = engine.index_files.of(&file).expect("made above").partition_table().unwrap();
         let places: Vec<(u32, u32)> = table.iter().map(|row| (row.topic, row.partition)).collect();
         assert!(places.is_sorted() && places.len() == 4);
         for row in table {

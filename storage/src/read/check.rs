@@ -10,14 +10,14 @@ use crate::consume_queue::Entry;
 
 /// What is wrong with a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(super) enum Damage {
+pub(crate) enum Damage {
     #[error(transparent)]
     Batch(#[from] BatchError),
     #[error("its {field} is {found}, the consume queue says {expected}")]
     Field { field: &'static str, found: i64, expected: i64 },
 }
 
-pub(super) fn check(entry: &Entry, bytes: &[u8]) -> Result<(), Damage> {
+pub(crate) fn check(entry: &Entry, bytes: &[u8]) -> Result<(), Damage> {
     let view = RecordBatchView::parse(bytes)?;
     let size = i64::try_from(view.as_bytes().len()).expect("a batch's length is 32 bits");
     let fields = [

@@ -40,9 +40,9 @@ struct Buffer {
 }
 
 impl Copies {
-    pub(crate) fn new(log: &CommitLog) -> Self {
-        let limit = log.file_size().min(MAX_FILE);
-        Self { limit, current: None, files: Vec::new(), stretch: (i64::MAX, 0) }
+    pub(crate) fn new(engine: &Engine) -> Self {
+        let limit = engine.log.file_size().min(MAX_FILE);
+        Self { limit, current: None, files: Vec::new(), stretch: (engine.clock.now_ms(), 0) }
     }
 
     /// Takes a batch whose first bytes are stamped. `entry` says what else its frame needs.

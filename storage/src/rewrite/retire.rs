@@ -26,8 +26,7 @@ pub(crate) fn retire_dead(engine: &Engine) -> Result<bool, Arc<Error>> {
             log.remove_surplus()?;
             return Ok(false);
         }
-        let in_dead = |frame: Position| dead.iter().any(|(base, end)| (*base..*end).contains(&frame));
-        restate(engine, &in_dead)?;
+        restate(engine, &|frame| file_of(&dead, frame).is_some())?;
         let bases: Vec<Position> = dead.iter().map(|(base, _)| *base).collect();
         let prepare = || {
             let body = log.manifest(&[], &bases, Vec::new()).encode();
@@ -54,15 +53,17 @@ fn worth_retiring(engine: &Engine) -> Vec<(Position, Position)> {
         return dead;
     }
     let mut held: HashMap<Position, u64> = HashMap::new();
-    for (frame, payload_len) in frames_that_hold(engine) {
-        let after = dead.partition_point(|(base, _)| *base <= frame);
-        if let Some((base, end)) = after.checked_sub(1).map(|at| dead[at])
-            && frame < end
-        {
-            *held.entry(base).or_default() += (HEADER_LEN + payload_len) as u64;
-        }
+    for (frame, payload_len) in frames_that_hold(engine, &|frame| file_of(&dead, frame).is_some()) {
+        let base = file_of(&dead, frame).expect("only those were asked for");
+        *held.entry(base).or_default() += (HEADER_LEN + payload_len) as u64;
     }
     dead.into_iter()
         .filter(|(base, end)| held.get(base).is_none_or(|held| *held < (end.0 - base.0) / 2))
         .collect()
+}
+
+/// Where the one of `files` begins that holds `position`. They are given by their ends, in order.
+fn file_of(files: &[(Position, Position)], position: Position) -> Option<Position> {
+    let (base, end) = *files[..files.partition_point(|(base, _)| *base <= position)].last()?;
+    (position < end).then_some(base)
 }

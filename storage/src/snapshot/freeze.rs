@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::partition::encode;
 use crate::consume_queue::Extents;
@@ -17,18 +17,22 @@ use crate::partition_log::{PartitionLog, PartitionState};
 pub(crate) struct Freeze {
     /// Number of the newest checkpoint begun. A partition whose own number differs is still to be encoded for it.
     current: AtomicU32,
+    /// A checkpoint is being taken: between them appends need put nothing aside.
+    taking: AtomicBool,
     aside: Mutex<HashMap<(u32, u32), Vec<u8>>>,
 }
 
 impl Freeze {
     /// Takes the moment. The caller holds the append lock.
     pub(crate) fn begin(&self) {
-        self.aside.lock().expect("no panic under this lock").clear();
         self.current.fetch_add(1, Ordering::AcqRel);
+        self.taking.store(true, Ordering::Release);
     }
 
     /// All partitions are encoded.
     pub(super) fn end(&self) {
+        self.taking.store(false, Ordering::Release);
+        // What is left is of partitions that the checkpoint does not know.
         *self.aside.lock().expect("no panic under this lock") = HashMap::new();
     }
 
@@ -39,7 +43,7 @@ impl Freeze {
         state: &mut PartitionState,
         extents: &Extents,
     ) {
-        if state.frozen != self.current.load(Ordering::Acquire) {
+        if self.taking.load(Ordering::Acquire) && state.frozen != self.current.load(Ordering::Acquire) {
             let mut bytes = Vec::new();
             self.encode(&mut bytes, partition, state, extents);
             let numbers = (partition.topic_number(), partition.partition().unsigned_abs());
@@ -57,11 +61,7 @@ impl Freeze {
         }
         let numbers = (partition.topic_number(), partition.partition().unsigned_abs());
         let aside = self.aside.lock().expect("no panic under this lock").remove(&numbers);
-        // A partition created after the moment has nothing aside: nothing is what it had.
-        match aside {
-            Some(bytes) => out.extend_from_slice(&bytes),
-            None => encode(out, partition, &PartitionState::default()),
-        }
+        out.extend_from_slice(&aside.expect("the append that changed it put it aside"));
     }
 
     fn encode(
