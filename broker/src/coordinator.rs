@@ -6,9 +6,13 @@
 //!
 //! **Invariant:** what a coordinator tells a client about written state is told after the write is durable.
 
+mod deadlines;
+mod effect;
 pub mod group;
 mod load;
 pub(crate) mod runtime;
+mod state_log;
+mod wire;
 
 /// The partition of an internal topic (`__consumer_offsets`, `__transaction_state`) that owns `key`.
 ///

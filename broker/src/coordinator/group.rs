@@ -28,7 +28,7 @@ use self::classic::Group;
 use self::outbox::Outbox;
 use self::timers::{Timer, Timers};
 use self::turn::Turn;
-use super::partition_for;
+use super::{partition_for, wire};
 
 mod admin;
 mod admission;
@@ -50,7 +50,6 @@ mod subscription;
 mod sync;
 mod timers;
 mod turn;
-mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -5,24 +5,18 @@
 //! coordinator one at a time; an append's outcome is told only when the log has acknowledged it; appends of one partition
 //! keep their order.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Weak};
 use std::thread;
-use std::time::Instant;
 
-use protocol::ErrorCode;
-use protocol::record_batch_builder::RecordBatchBuilder;
-use storage::{Append, Clock, PartitionLog, Position, Store, ValidBatch};
+use storage::{Clock, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use super::group::{
-    CoordinatorRecord, Effect, Event, GroupConfig, GroupCoordinator, Request, Response, Ticket, WaiterId,
-};
-use super::load;
+use super::group::{Effect, Event, GroupConfig, GroupCoordinator, Request, Response, WaiterId};
+use super::state_log::{EndsProcessOnPanic, Outcome, StateLog, Write, now};
 use crate::broker::Broker;
-use crate::error_map;
 use crate::partition::Waits;
 use crate::topics::{self, OFFSETS_TOPIC};
 
@@ -77,23 +71,11 @@ impl Groups {
 
 /// A coordinator whose partitions are loaded, ready to run.
 pub(crate) struct Runtime {
-    broker: Weak<Broker>,
-    store: Arc<Store>,
-    waits: Arc<Waits>,
-    clock: Arc<dyn Clock>,
+    log: StateLog,
     coordinator: GroupCoordinator,
     mailbox: mpsc::Receiver<Message>,
     waiters: HashMap<WaiterId, oneshot::Sender<Response>>,
     next_waiter: u64,
-    /// Appends that are not acknowledged yet, in the order of their positions.
-    appended: VecDeque<Appended>,
-    reloads: Vec<i32>,
-}
-
-struct Appended {
-    end: Position,
-    partition: i32,
-    ticket: Ticket,
 }
 
 impl Runtime {
@@ -112,16 +94,11 @@ impl Runtime {
         let partitions = config.partitions;
         let (sender, mailbox) = mpsc::channel(MAILBOX);
         let mut runtime = Self {
-            broker,
-            store: Arc::clone(store),
-            waits: Arc::clone(waits),
-            clock: Arc::clone(clock),
+            log: StateLog::new((OFFSETS_TOPIC, topics::create_internal), broker, store, waits, clock),
             coordinator: GroupCoordinator::new(config, now(), clock.now_ms()),
             mailbox,
             waiters: HashMap::new(),
             next_waiter: 0,
-            appended: VecDeque::new(),
-            reloads: Vec::new(),
         };
         for partition in 0..partitions {
             runtime.load_partition(partition);
@@ -136,7 +113,7 @@ impl Runtime {
     pub(crate) fn spawn(self) -> io::Result<thread::JoinHandle<()>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         thread::Builder::new().name("groups".to_owned()).spawn(move || {
-            let _guard = EndsProcessOnPanic;
+            let _guard = EndsProcessOnPanic("groups");
             runtime.block_on(self.run());
         })
     }
@@ -163,20 +140,17 @@ impl Runtime {
                 None => std::future::pending().await,
             }
         };
-        let oldest = self.appended.front().map(|append| self.waits.acknowledged(append.end));
-        let acknowledged = async {
-            match oldest {
-                Some(oldest) => oldest.await,
-                None => std::future::pending().await,
-            }
-        };
+        let settled = self.log.oldest_settled();
         tokio::select! {
             message = self.mailbox.recv() => match message {
                 Some(message) => return self.take_in(message),
                 None => return false,
             },
             () = timer => self.coordinator.handle_timeout(now()),
-            outcome = acknowledged => self.acknowledged(outcome.map_err(|_| ErrorCode::KafkaStorageError)),
+            outcome = settled => {
+                let settled = self.log.take_settled(outcome);
+                self.tell(settled);
+            }
         }
         true
     }
@@ -201,19 +175,15 @@ impl Runtime {
         self.coordinator.handle(now(), event);
     }
 
-    /// Tells the outcome of every append that the log has acknowledged by now; of all, when it has stopped.
-    fn acknowledged(&mut self, outcome: Result<(), ErrorCode>) {
-        let acknowledged = self.store.acknowledged();
-        while let Some(append) =
-            self.appended.pop_front_if(|append| outcome.is_err() || append.end <= acknowledged)
-        {
-            self.handle(Event::AppendOutcome { ticket: append.ticket, result: outcome });
+    fn tell(&mut self, outcomes: Vec<Outcome>) {
+        for (ticket, result) in outcomes {
+            self.handle(Event::AppendOutcome { ticket, result });
         }
     }
 
     /// Until nothing is left to do at once: carrying out effects can cause new ones.
     fn carry_out_effects(&mut self) {
-        self.handle(Event::WallClock { epoch_ms: self.clock.now_ms() });
+        self.handle(Event::WallClock { epoch_ms: self.log.wall_clock_ms() });
         loop {
             let effects = self.coordinator.take_effects();
             let idle = effects.is_empty();
@@ -222,12 +192,13 @@ impl Runtime {
                 match effect {
                     Effect::Respond { waiter, response } => self.respond(waiter, response),
                     Effect::Append { partition, records, ticket } => {
-                        writes.push((partition, ticket, records))
+                        writes.push(Write { partition, ticket, records });
                     }
-                    Effect::Reload { partition } => self.reloads.push(partition),
+                    Effect::Reload { partition } => self.log.reload(partition),
                 }
             }
-            self.write(writes);
+            let failed = self.log.write(writes);
+            self.tell(failed);
             let reloaded = self.reload();
             if idle && !reloaded {
                 return;
@@ -242,60 +213,9 @@ impl Runtime {
         }
     }
 
-    /// Appends all records of this round as one group in the log.
-    fn write(&mut self, writes: Vec<(i32, Ticket, Vec<CoordinatorRecord>)>) {
-        let mut appends = Vec::with_capacity(writes.len());
-        let mut tickets = Vec::with_capacity(writes.len());
-        for (partition, ticket, records) in writes {
-            match self.offsets_partition(partition) {
-                Ok(log) => {
-                    appends.push(Append { partition: log, batch: self.batch(&records) });
-                    tickets.push((partition, ticket));
-                }
-                Err(error) => self.handle(Event::AppendOutcome { ticket, result: Err(error) }),
-            }
-        }
-        if appends.is_empty() {
-            return;
-        }
-        for ((partition, ticket), outcome) in tickets.into_iter().zip(self.store.append(appends)) {
-            match outcome {
-                Ok(appended) => self.appended.push_back(Appended { end: appended.end, partition, ticket }),
-                Err(error) => {
-                    let result = Err(error_map::append_error(&error));
-                    self.handle(Event::AppendOutcome { ticket, result });
-                }
-            }
-        }
-    }
-
-    fn batch(&self, records: &[CoordinatorRecord]) -> ValidBatch {
-        let timestamp = self.clock.now_ms();
-        let mut builder = RecordBatchBuilder::new(0);
-        for record in records {
-            builder.append(timestamp, Some(&record.key), record.value.as_deref());
-        }
-        ValidBatch::new(builder.build()).expect("the builder makes valid batches")
-    }
-
-    /// The partition's log; the topic is made when the first group writes.
-    fn offsets_partition(&self, partition: i32) -> Result<Arc<PartitionLog>, ErrorCode> {
-        if self.store.topic(OFFSETS_TOPIC).is_none() {
-            let broker = self.broker.upgrade().ok_or(ErrorCode::CoordinatorNotAvailable)?;
-            // Another thread may be faster: then it exists, which is all that is wanted.
-            if let Err(error) = topics::create_internal(&broker) {
-                tracing::debug!(%error, "{OFFSETS_TOPIC} was not created here");
-            }
-        }
-        let topic = self.store.topic(OFFSETS_TOPIC).ok_or(ErrorCode::CoordinatorNotAvailable)?;
-        topic.partition(partition).ok_or(ErrorCode::CoordinatorNotAvailable)
-    }
-
     /// Reads partitions again whose appends are all settled; returns whether there were any.
     fn reload(&mut self) -> bool {
-        let appended = &self.appended;
-        let settled = |partition: &mut i32| appended.iter().all(|append| append.partition != *partition);
-        let ready: Vec<i32> = self.reloads.extract_if(.., settled).collect();
+        let ready = self.log.take_reloads();
         for partition in &ready {
             self.load_partition(*partition);
         }
@@ -303,37 +223,15 @@ impl Runtime {
     }
 
     fn load_partition(&mut self, partition: i32) {
-        let log = self.store.topic(OFFSETS_TOPIC).and_then(|topic| topic.partition(partition));
-        if let Some(log) = log {
-            let coordinator = &mut self.coordinator;
-            let loaded = load::each_record(&self.store, &log, |key, value| {
-                coordinator.handle(now(), Event::LoadRecord { partition, key, value });
-            });
-            if let Err(error) = loaded {
-                // Answering from half a partition would hand out offsets that are too old.
-                tracing::error!(partition, %error, "{OFFSETS_TOPIC} cannot be read; its groups stay unavailable");
-                return;
-            }
+        let coordinator = &mut self.coordinator;
+        let loaded = self.log.read(partition, |key, value| {
+            coordinator.handle(now(), Event::LoadRecord { partition, key, value });
+        });
+        if let Err(error) = loaded {
+            // Answering from half a partition would hand out offsets that are too old.
+            tracing::error!(partition, %error, "{OFFSETS_TOPIC} cannot be read; its groups stay unavailable");
+            return;
         }
         self.handle(Event::LoadFinished { partition });
     }
-}
-
-/// A coordinator whose state may be half changed must not answer anybody: crash-only.
-struct EndsProcessOnPanic;
-
-impl Drop for EndsProcessOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            tracing::error!(
-                "the group coordinator panicked; the process ends, its state is recovered at the next start"
-            );
-            std::process::exit(1);
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the coordinators' one look at the monotonic clock")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -1,4 +1,4 @@
-//! Reading and writing the primitive types of Kafka's record schemas, for `records.rs` and `subscription.rs`.
+//! Reading and writing the primitive types of Kafka's record schemas, for the records of both coordinators.
 //!
 //! Bytes come from disk and from members. **Invariant:** reading never panics, never reads past the slice, and allocates
 //! nothing that the remaining bytes do not hold. `flexible` selects the compact forms of KIP-482.
@@ -67,20 +67,36 @@ impl<'a> Reader<'a> {
 
     /// The count of an array whose elements take at least `smallest` bytes each.
     pub(super) fn count(&mut self, flexible: bool, smallest: usize) -> Result<usize, DecodeError> {
+        self.nullable_count(flexible, smallest)?.ok_or(DecodeError::Null)
+    }
+
+    /// As `count`; `None` for an array that is null.
+    pub(super) fn nullable_count(
+        &mut self,
+        flexible: bool,
+        smallest: usize,
+    ) -> Result<Option<usize>, DecodeError> {
         let count = if flexible { self.compact_length()? } else { length(self.i32()?)? };
-        let count = count.ok_or(DecodeError::Null)?;
-        if count > self.rest.len() / smallest {
+        if count.is_some_and(|count| count > self.rest.len() / smallest) {
             return Err(DecodeError::Length);
         }
         Ok(count)
     }
 
-    /// Skips the tagged fields of a flexible version. None of them matters to this coordinator.
+    /// Skips the tagged fields of a flexible version.
     pub(super) fn skip_tagged_fields(&mut self) -> Result<(), DecodeError> {
+        self.tagged_fields(|_, _| Ok(()))
+    }
+
+    /// Shows each tagged field of a flexible version: its tag and its content.
+    pub(super) fn tagged_fields(
+        &mut self,
+        mut field: impl FnMut(u32, &mut Reader<'a>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
         for _ in 0..self.unsigned_varint()? {
-            self.unsigned_varint()?;
+            let tag = self.unsigned_varint()?;
             let length = usize::try_from(self.unsigned_varint()?).map_err(|_| DecodeError::Length)?;
-            self.take(length)?;
+            field(tag, &mut Reader::new(self.take(length)?))?;
         }
         Ok(())
     }
@@ -152,12 +168,15 @@ pub(super) fn put_bytes(buffer: &mut BytesMut, bytes: &[u8]) {
 /// Appends a compact string of at most `MAX_RECORD_STRING` bytes.
 pub(super) fn put_compact_string(buffer: &mut BytesMut, text: &str) {
     debug_assert!(text.len() <= MAX_RECORD_STRING, "strings are bounded where they enter the coordinator");
-    let mut length_plus_one = text.len() + 1;
-    while length_plus_one > 0x7f {
-        let low = u8::try_from(length_plus_one & 0x7f).expect("seven bits fit a byte");
-        buffer.put_u8(low | 0x80);
-        length_plus_one >>= 7;
-    }
-    buffer.put_u8(u8::try_from(length_plus_one).expect("the loop leaves seven bits"));
+    put_unsigned_varint(buffer, text.len() + 1);
     buffer.put_slice(text.as_bytes());
+}
+
+fn put_unsigned_varint(buffer: &mut BytesMut, mut value: usize) {
+    while value > 0x7f {
+        let low = u8::try_from(value & 0x7f).expect("seven bits fit a byte");
+        buffer.put_u8(low | 0x80);
+        value >>= 7;
+    }
+    buffer.put_u8(u8::try_from(value).expect("the loop leaves seven bits"));
 }
