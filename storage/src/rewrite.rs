@@ -46,7 +46,7 @@ pub(crate) fn relocate(engine: &Engine) -> Result<bool, Arc<Error>> {
     }
     let mut copies = Copies::new(engine);
     let copied = copy(engine, &victims, &mut copies);
-    commit(engine, copies.finish(&engine.log, copied)?, Vec::new())?;
+    commit(engine, copies.finish(engine, copied)?, Vec::new())?;
     Ok(true)
 }
 

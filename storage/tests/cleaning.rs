@@ -96,6 +96,28 @@ fn topics_with_retentions_far_apart_share_the_log_within_the_space_bound() {
     }
 }
 
+/// What is synced meanwhile waits for the device behind one piece, not behind a whole file.
+#[test]
+fn rewrite_file_reaches_the_device_in_pieces() {
+    let piece = 16 * 1024;
+    let disk = SimulatedDisk::default();
+    let store = open_on(&disk);
+    for (id, topic) in [(1, "kept"), (2, "gone")] {
+        store.create_topic(topic, Uuid::from_u128(id), 1, Configs::default()).unwrap();
+    }
+    for round in 0..80 {
+        let topic = if round % 3 == 0 { "kept" } else { "gone" };
+        append(&store, &partition(&store, topic), batch(&[7; 3000], &[1], None));
+    }
+    store.delete_topic(&store.topic("gone").unwrap()).unwrap();
+    store.flush().unwrap();
+    store.checkpoint().unwrap();
+    store.clean().unwrap();
+    let rewritten: Vec<_> = disk.paths().into_iter().filter(|path| is_rewritten(path)).collect();
+    assert!(rewritten.iter().any(|path| disk.contents(path).len() > 2 * piece), "{rewritten:?}");
+    assert!(rewritten.iter().all(|path| disk.most_unsynced(path) <= piece as u64));
+}
+
 /// The newest value of each key, as a reader from the start sees it; a tombstone removes.
 fn table(store: &Store, topic: &str) -> Table {
     let log = partition(store, topic);

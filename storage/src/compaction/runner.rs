@@ -46,7 +46,7 @@ pub(crate) fn compact(engine: &Engine, partitions: &[Arc<PartitionLog>]) -> Resu
             });
         }
         let generation = copies.generation().unwrap_or_else(|| engine.log.next_incarnation());
-        let files = copies.finish(&engine.log, copied)?;
+        let files = copies.finish(engine, copied)?;
         let compactions = outcomes.iter().map(|(partition, upto)| Compaction {
             topic: partition.topic_number(),
             partition: partition.partition().unsigned_abs(),

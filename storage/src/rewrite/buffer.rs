@@ -1,9 +1,10 @@
-//! Copies of batches on their way into rewrite files: collected in memory, written in one piece, made durable.
+//! Copies of batches on their way into rewrite files: collected in memory, written and made durable piece by piece.
 //!
-//! Called by `relocate` and by compaction. Invariant: a rewrite file is as long as what is in it, so it holds no space
-//! that nothing uses; its frames are those of append files but for their place, and never first of a group.
+//! Called by `relocate` and by compaction, without a lock that appends need. Invariants: a rewrite file is as long as what
+//! is in it, so it holds no space that nothing uses; its frames are those of append files but for their place, and never
+//! first of a group; no more than a piece of it waits for the device at a time, for appends that are synced wait behind it.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -21,6 +22,10 @@ const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// Between two pauses of a copy.
 const PAUSE_EVERY: u64 = 4 * 1024 * 1024;
 const LONGEST_PAUSE_MS: i64 = 500;
+/// A full file goes to the device in so many pieces, none smaller than [`SMALLEST_PIECE`].
+const PIECES: u64 = 64;
+/// Bytes.
+const SMALLEST_PIECE: u64 = 16 * 1024;
 
 /// Batches being copied, and the files that are full already.
 pub(crate) struct Copies {
@@ -56,7 +61,7 @@ impl Copies {
         let payload_len = u32::try_from(batch.len()).expect("batches are smaller than files");
         let length = frame_len(payload_len, false);
         if self.current.as_ref().is_some_and(|buffer| buffer.bytes.len() as u64 + length > self.limit) {
-            self.store(&engine.log)?;
+            self.store(engine)?;
         }
         let buffer = self.current.get_or_insert_with(|| Buffer::new(&engine.log));
         let header = FrameHeader {
@@ -89,17 +94,16 @@ impl Copies {
         if self.stretch.1 < PAUSE_EVERY {
             return;
         }
-        let now_ms = engine.clock.now_ms();
-        let took_ms = now_ms.saturating_sub(self.stretch.0).clamp(0, LONGEST_PAUSE_MS);
-        if engine.config.threads {
-            thread::sleep(Duration::from_millis(took_ms.unsigned_abs()));
-        }
+        rest(engine, self.stretch.0);
         self.stretch = (engine.clock.now_ms(), 0);
     }
 
-    fn store(&mut self, log: &CommitLog) -> Result<(), Error> {
+    fn store(&mut self, engine: &Engine) -> Result<(), Error> {
         if let Some(buffer) = self.current.take() {
-            self.files.push(buffer.store(log)?);
+            let piece = usize::try_from((self.limit / PIECES).max(SMALLEST_PIECE)).expect("1 MiB at most");
+            self.files.push(buffer.store(engine, piece)?);
+            // It rested already.
+            self.stretch = (engine.clock.now_ms(), 0);
         }
         Ok(())
     }
@@ -122,13 +126,13 @@ impl Copies {
     /// Why it was not copied, or why the last file could not be written.
     pub(crate) fn finish(
         mut self,
-        log: &CommitLog,
+        engine: &Engine,
         copied: Result<(), Error>,
     ) -> Result<Vec<Arc<MappedFile>>, Error> {
-        match copied.and_then(|()| self.store(log)) {
+        match copied.and_then(|()| self.store(engine)) {
             Ok(()) => Ok(self.files),
             Err(error) => {
-                log.discard(&self.files)?;
+                engine.log.discard(&self.files)?;
                 Err(error)
             }
         }
@@ -142,13 +146,36 @@ impl Buffer {
         Self { base, incarnation, bytes: vec![0; header] }
     }
 
-    fn store(self, log: &CommitLog) -> Result<Arc<MappedFile>, Error> {
+    fn store(self, engine: &Engine, piece: usize) -> Result<Arc<MappedFile>, Error> {
+        let log = &engine.log;
         let file = log.create_rewrite_file(self.base, self.incarnation, self.bytes.len() as u64)?;
+        let file = Arc::new(file);
+        if let Err(source) = self.write_to(&file, engine, piece) {
+            let error = Error::io("write", file.file_name(), source);
+            log.discard(&[file])?;
+            return Err(error);
+        }
+        Ok(file)
+    }
+
+    fn write_to(&self, file: &MappedFile, engine: &Engine, piece: usize) -> io::Result<()> {
         let header = usize::try_from(FILE_HEADER_LEN).expect("4096");
-        let start = self.base.plus(FILE_HEADER_LEN);
-        file.write_at(&mut [IoSlice::new(&self.bytes[header..])], start)
-            .and_then(|()| file.sync())
-            .map_err(|source| Error::io("write", file.file_name(), source))?;
-        Ok(Arc::new(file))
+        let mut at = self.base.plus(FILE_HEADER_LEN);
+        for piece in self.bytes[header..].chunks(piece) {
+            let began_ms = engine.clock.now_ms();
+            file.write_at(&mut [IoSlice::new(piece)], at)?;
+            file.sync()?;
+            at = at.plus(piece.len() as u64);
+            rest(engine, began_ms);
+        }
+        Ok(())
+    }
+}
+
+/// As long as it worked since `began_ms`.
+fn rest(engine: &Engine, began_ms: i64) {
+    let took_ms = engine.clock.now_ms().saturating_sub(began_ms).clamp(0, LONGEST_PAUSE_MS);
+    if engine.config.threads && !engine.is_closed() {
+        thread::sleep(Duration::from_millis(took_ms.unsigned_abs()));
     }
 }

@@ -33,6 +33,9 @@ pub struct Faults {
 struct Image {
     cached: Vec<u8>,
     durable: Vec<u8>,
+    /// Bytes written since the last sync, and the most there ever were.
+    unsynced: u64,
+    most_unsynced: u64,
 }
 
 type SharedImage = Arc<Mutex<Image>>;
@@ -77,7 +80,7 @@ impl SimulatedDisk {
                     old.copy_from_slice(new);
                 }
             }
-            let image = Image { cached: bytes.clone(), durable: bytes };
+            let image = Image { cached: bytes.clone(), durable: bytes, ..Image::default() };
             names.insert(path.clone(), Arc::new(Mutex::new(image)));
         }
         let state = State { durable_names: names.clone(), names, ..State::default() };
@@ -123,6 +126,11 @@ impl SimulatedDisk {
 
     pub fn contents(&self, path: &Path) -> Vec<u8> {
         self.0.lock().unwrap().names[path].lock().unwrap().cached.clone()
+    }
+
+    /// The most bytes of a file that ever were written and not synced.
+    pub fn most_unsynced(&self, path: &Path) -> u64 {
+        self.0.lock().unwrap().names[path].lock().unwrap().most_unsynced
     }
 
     pub fn paths(&self) -> Vec<PathBuf> {
@@ -200,7 +208,8 @@ impl Disk for SimulatedDisk {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let len = usize::try_from(len).unwrap();
-        let image = Arc::new(Mutex::new(Image { cached: vec![0; len], durable: vec![0; len] }));
+        let image =
+            Arc::new(Mutex::new(Image { cached: vec![0; len], durable: vec![0; len], ..Image::default() }));
         state.names.insert(path.to_owned(), Arc::clone(&image));
         Ok(Arc::new(SimulatedFile { disk: Arc::clone(&self.0), image, alive: Arc::default() }))
     }
@@ -274,7 +283,9 @@ impl DiskFile for SimulatedFile {
         for slice in slices {
             image.cached[at..at + slice.len()].copy_from_slice(slice);
             at += slice.len();
+            image.unsynced += slice.len() as u64;
         }
+        image.most_unsynced = image.most_unsynced.max(image.unsynced);
         Ok(())
     }
 
@@ -294,6 +305,7 @@ impl DiskFile for SimulatedFile {
         if !state.faults.lying_sync {
             let mut image = self.image.lock().unwrap();
             image.durable = image.cached.clone();
+            image.unsynced = 0;
         }
         Ok(())
     }
