@@ -214,6 +214,9 @@ fn scrape(state: &State) -> Vec<u8> {
         });
         metrics.topics.set(i64::try_from(broker.store.topics().len()).unwrap_or(i64::MAX));
         metrics.partitions.set(i64::try_from(broker.store.partition_count()).unwrap_or(i64::MAX));
+        let (sessions, partitions) = broker.fetch_sessions.counts();
+        metrics.fetch_sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+        metrics.fetch_session_partitions.set(i64::try_from(partitions).unwrap_or(i64::MAX));
     }
     metrics.render()
 }

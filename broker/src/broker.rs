@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::cold_reads::ColdReads;
 use crate::config::Config;
 use crate::coordinator::runtime::{Groups, Runtime};
+use crate::fetch_session::FetchSessions;
 use crate::partition::Waits;
 use crate::topic_config::{self, TopicConfig};
 use crate::topics::Topics;
@@ -24,6 +25,7 @@ pub struct Broker {
     pub(crate) store: Arc<Store>,
     pub(crate) config: Arc<Config>,
     pub(crate) waits: Arc<Waits>,
+    pub(crate) fetch_sessions: FetchSessions,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     coordinator: Mutex<Option<JoinHandle<()>>>,
@@ -96,10 +98,12 @@ impl Broker {
             let (runtime, groups) = Runtime::load(broker.clone(), &store, &waits, &clock, group_config);
             coordinator = Some(runtime);
             let (coordinator, searches) = (Mutex::default(), Arc::new(Semaphore::new(1)));
+            let fetch_sessions = FetchSessions::new(config.fetch_session_slots);
             Self {
                 store,
                 config,
                 waits,
+                fetch_sessions,
                 topics,
                 groups,
                 coordinator,

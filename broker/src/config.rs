@@ -52,6 +52,8 @@ pub struct Config {
     pub delete_topic_enable: bool,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: i32,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub fetch_session_slots: usize,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration: Duration,
     /// `log.retention.check.interval.ms`.
@@ -224,6 +226,7 @@ impl Config {
             auto_create_topics: settings.boolean("auto.create.topics.enable"),
             delete_topic_enable: settings.boolean("delete.topic.enable"),
             fetch_max_bytes: settings.int("fetch.max.bytes"),
+            fetch_session_slots: settings.size("max.incremental.fetch.session.cache.slots"),
             producer_id_expiration: settings.millis("producer.id.expiration.ms"),
             retention_check_interval: settings.millis("log.retention.check.interval.ms"),
             groups: GroupConfig::from_settings(settings),

@@ -9,6 +9,7 @@ mod cold_reads;
 pub mod config;
 pub mod coordinator;
 mod error_map;
+mod fetch_session;
 pub mod find;
 pub mod logging;
 mod metrics;

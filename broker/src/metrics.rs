@@ -24,6 +24,8 @@ pub(crate) struct Metrics {
     pub(crate) connections_refused: IntCounter,
     pub(crate) topics: IntGauge,
     pub(crate) partitions: IntGauge,
+    pub(crate) fetch_sessions: IntGauge,
+    pub(crate) fetch_session_partitions: IntGauge,
     pub(crate) commitlog_file_bytes: IntGauge,
     pub(crate) commitlog_appended_bytes: IntGauge,
     pub(crate) disk_free_bytes: IntGauge,
@@ -80,6 +82,16 @@ impl Metrics {
             ),
             topics: gauge(&registry, "onelog_topics", "Topics."),
             partitions: gauge(&registry, "onelog_partitions", "Partitions over all topics."),
+            fetch_sessions: gauge(
+                &registry,
+                "onelog_fetch_sessions",
+                "Fetch sessions that are kept (KIP-227).",
+            ),
+            fetch_session_partitions: gauge(
+                &registry,
+                "onelog_fetch_session_partitions",
+                "Partitions over all fetch sessions.",
+            ),
             commitlog_file_bytes: gauge(
                 &registry,
                 "onelog_commitlog_file_bytes",

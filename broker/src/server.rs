@@ -95,7 +95,8 @@ impl Server {
             admin: admin.as_ref().map(|admin| admin.address),
         };
         let broker = Broker::open(config)?;
-        broker.cold_reads.counters().into_iter().for_each(|counter| metrics.show(counter));
+        let counters = broker.cold_reads.counters().into_iter().chain(broker.fetch_sessions.counters());
+        counters.for_each(|counter| metrics.show(counter));
         state.broker.get_or_init(|| Arc::clone(&broker));
         let net = match Net::start(ports, &broker, &metrics, &broker.config) {
             Ok(net) => net,

@@ -5,11 +5,10 @@
 //! at once when it has enough bytes, any partition has an error or a diverging epoch, or the client does not wait; else it
 //! subscribes to its partitions, looks again, and sleeps until one of them changes or `max_wait_ms` is over. Version 5
 //! brings the log start, 7 a top-level error and sessions, 9 the client's leader epoch, 10 zstd (below it a topic whose
-//! `compression.type` is zstd is UNSUPPORTED_COMPRESSION_TYPE), 12 the diverging epoch, 13 topic ids.
+//! `compression.type` is zstd is UNSUPPORTED_COMPRESSION_TYPE), 12 the diverging epoch, 13 topic ids. Sessions are kept by
+//! `fetch_session`.
 //!
-//! Deliberate gaps: no fetch sessions, every answer has session id 0 and all partitions (KIP-227 allows that), so a
-//! session id from elsewhere is FETCH_SESSION_ID_NOT_FOUND; aborted transactions are an empty list while there are no
-//! transactions; no preferred replica (11), no `current_leader` (12) or `node_endpoints` (16): this broker leads
+//! Deliberate gaps: aborted transactions are an empty list while there are no transactions; no preferred replica (11), no `current_leader` (12) or `node_endpoints` (16): this broker leads
 //! everything. Requests of followers are served as a consumer's.
 
 mod limits;
@@ -21,8 +20,8 @@ use std::time::Duration;
 
 use protocol::fetch_response::{FetchResponse, encode};
 use protocol::layout::Layout;
+use protocol::layouts;
 use protocol::messages::{ApiKey, FetchRequest, FetchResponse as FetchMessage};
-use protocol::{ErrorCode, layouts};
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
@@ -39,25 +38,24 @@ impl Api for Fetch {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: FetchRequest) -> Reply {
         let version = context.version();
-        if !starts_afresh(&request) {
-            let error_code = ErrorCode::FetchSessionIdNotFound;
-            return Reply::Now(encoded(version, &FetchResponse { error_code, ..FetchResponse::default() }));
-        }
+        let by_id = version >= plan::FIRST_VERSION_WITH_IDS;
+        let session = match broker.fetch_sessions.begin(broker.clock.now_ms(), by_id, &request) {
+            Ok(session) => session,
+            Err(error_code) => {
+                let response = FetchResponse { error_code, ..FetchResponse::default() };
+                return Reply::Now(Response { chunks: encode(version, &response) });
+            }
+        };
         let max_wait = u64::try_from(request.max_wait_ms).unwrap_or_default();
-        let plan = Arc::new(Plan::new(&broker.store, version, broker.config.fetch_max_bytes, request));
+        let max_bytes = broker.config.fetch_max_bytes;
+        let plan = Arc::new(Plan::new(&broker.store, version, max_bytes, &request, session));
         let looked = plan.look(&broker.store, Patience::None);
         if (looked.is_enough || max_wait == 0) && looked.cold_bytes().is_none() {
-            return Reply::Now(encoded(version, &looked.read(broker)));
+            return Reply::Now(answer(broker, &plan, looked.read(broker)));
         }
         drop(looked);
         Reply::Later(Box::pin(long_poll(Arc::clone(broker), plan, Duration::from_millis(max_wait))))
     }
-}
-
-/// Without sessions here only requests that open one or want none can be served: epoch 0 or -1
-/// (`FetchManager.newContext`).
-fn starts_afresh(request: &FetchRequest) -> bool {
-    matches!(request.session_epoch, -1 | 0)
 }
 
 async fn long_poll(broker: Arc<Broker>, plan: Arc<Plan>, max_wait: Duration) -> Response {
@@ -66,14 +64,14 @@ async fn long_poll(broker: Arc<Broker>, plan: Arc<Plan>, max_wait: Duration) -> 
     tokio::pin!(deadline);
     loop {
         if let Some(response) = read(&broker, &plan, false).await {
-            return encoded(plan.version(), &response);
+            return answer(&broker, &plan, response);
         }
         tokio::select! {
             biased;
             () = subscription.changed() => {}
             () = &mut deadline => {
                 let response = read(&broker, &plan, true).await.expect("asked for whatever there is");
-                return encoded(plan.version(), &response);
+                return answer(&broker, &plan, response);
             }
         }
     }
@@ -101,6 +99,8 @@ async fn read(broker: &Arc<Broker>, plan: &Arc<Plan>, anything: bool) -> Option<
     broker.cold_reads.run(bytes, move || of_log.store.acknowledged(), read).await
 }
 
-fn encoded(version: i16, response: &FetchResponse) -> Response {
-    Response { chunks: encode(version, response) }
+fn answer(broker: &Broker, plan: &Plan, response: FetchResponse) -> Response {
+    let (now_ms, sessions) = (broker.clock.now_ms(), &broker.fetch_sessions);
+    let response = sessions.finish(now_ms, plan.session(), response, plan.asked(), plan.places());
+    Response { chunks: encode(plan.version(), &response) }
 }

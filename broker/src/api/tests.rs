@@ -5,6 +5,7 @@ mod configs;
 mod connect;
 mod consume;
 mod every_version;
+mod fetch_sessions;
 mod hostile;
 mod produce;
 

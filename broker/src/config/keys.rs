@@ -131,7 +131,7 @@ pub static KEYS: &[Key] = &[
     used("compression.gzip.level", Int(-1, 9), "-1", "Default of the topic config compression.gzip.level."),
     used("compression.lz4.level", Int(1, 17), "9", "Default of the topic config compression.lz4.level."),
     used("compression.zstd.level", Int(-131_072, 22), "3", "Default of the topic config compression.zstd.level."),
-    accepted("max.incremental.fetch.session.cache.slots", NATURAL_INT, "1000"),
+    used("max.incremental.fetch.session.cache.slots", NATURAL_INT, "1000", "Most fetch sessions that are kept at one time."),
     accepted("auto.leader.rebalance.enable", Boolean, "true"),
     accepted("leader.imbalance.check.interval.seconds", FROM_ONE, "300"),
     accepted("leader.imbalance.per.broker.percentage", NATURAL_INT, "10"),

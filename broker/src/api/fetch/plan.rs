@@ -7,19 +7,21 @@ use std::sync::Arc;
 
 use protocol::fetch_response::{EpochEndOffset, FetchResponse, FetchedPartition, FetchedTopic};
 use protocol::messages::FetchRequest;
-use protocol::messages::fetch_request::FetchPartition;
+use protocol::messages::fetch_request::FetchTopic;
 use protocol::{ErrorCode, StrBytes};
 use storage::{Located, Offset, PartitionLog, ReadRequest, Store, Topic};
 use uuid::Uuid;
 
 use super::limits::{Budget, Share};
 use super::looked::{Looked, PartitionLocated, failed};
+use crate::fetch_session::{Asked, AskedPartition, Begun, Place, SessionPartition};
 use crate::{error_map, partition, topics};
 
 /// One fetch reads this much from the device, bytes, or one first batch that is larger.
 pub(super) const COLD_AT_ONCE: usize = 2 << 20;
 const READ_COMMITTED: i8 = 1;
-const FIRST_VERSION_WITH_IDS: i16 = 13;
+/// From this version on topics are named by id.
+pub(super) const FIRST_VERSION_WITH_IDS: i16 = 13;
 const FIRST_VERSION_WITH_ZSTD: i16 = 10;
 
 /// See the module.
@@ -28,6 +30,7 @@ pub(super) struct Plan {
     min_bytes: usize,
     max_bytes: usize,
     committed: bool,
+    session: Begun,
     topics: Vec<PlannedTopic>,
 }
 
@@ -40,10 +43,9 @@ struct PlannedTopic {
 struct Planned {
     index: i32,
     log: Result<Arc<PartitionLog>, ErrorCode>,
-    from: Offset,
-    max_bytes: usize,
-    leader_epoch: i32,
-    last_fetched_epoch: i32,
+    asked: Asked,
+    /// In the session that the fetch continues.
+    place: Place,
 }
 
 /// Whether a look may wait for the device.
@@ -65,37 +67,27 @@ struct Look<'a> {
 }
 
 impl Plan {
-    /// `broker_max_bytes` is `fetch.max.bytes`; `min_bytes` never asks for more than may be sent.
-    pub(super) fn new(store: &Store, version: i16, broker_max_bytes: i32, request: FetchRequest) -> Self {
-        let bytes = |limit: i32| usize::try_from(limit).unwrap_or_default();
+    /// `broker_max_bytes` is `fetch.max.bytes`; `min_bytes` never asks for more than may be sent. What is fetched is what
+    /// the request names, or the partitions of the session that it continues.
+    pub(super) fn new(
+        store: &Store,
+        version: i16,
+        broker_max_bytes: i32,
+        request: &FetchRequest,
+        (session, partitions): (Begun, Vec<SessionPartition>),
+    ) -> Self {
         let max_bytes = bytes(request.max_bytes.min(broker_max_bytes));
-        let by_id = version >= FIRST_VERSION_WITH_IDS;
-        let topics = request.topics.into_iter().map(|topic| {
-            let found = topics::resolve(store, by_id, &topic.topic, topic.topic_id);
-            let log = |index| match &found {
-                Ok(topic) if version < FIRST_VERSION_WITH_ZSTD && promises_zstd(topic) => {
-                    Err(ErrorCode::UnsupportedCompressionType)
-                }
-                Ok(topic) => topic.partition(index).ok_or(ErrorCode::UnknownTopicOrPartition),
-                Err(error) => Err(*error),
-            };
-            let planned = |asked: &FetchPartition| Planned {
-                index: asked.partition,
-                log: log(asked.partition),
-                from: asked.fetch_offset,
-                max_bytes: bytes(asked.partition_max_bytes),
-                leader_epoch: asked.current_leader_epoch,
-                last_fetched_epoch: asked.last_fetched_epoch,
-            };
-            let partitions = topic.partitions.iter().map(planned).collect();
-            PlannedTopic { name: topic.topic.0, id: topic.topic_id, partitions }
-        });
+        let topics = match session {
+            Begun::Continues(_) => of_session(store, version, &partitions),
+            Begun::Sessionless | Begun::Opens { .. } => of_request(store, version, &request.topics),
+        };
         Self {
             version,
             min_bytes: bytes(request.min_bytes).min(max_bytes),
             max_bytes,
             committed: request.isolation_level == READ_COMMITTED,
-            topics: topics.collect(),
+            session,
+            topics,
         }
     }
 
@@ -106,6 +98,23 @@ impl Plan {
     /// The partitions that exist: what to subscribe to.
     pub(super) fn partitions(&self) -> impl Iterator<Item = &Arc<PartitionLog>> {
         self.topics.iter().flat_map(|topic| &topic.partitions).filter_map(|planned| planned.log.as_ref().ok())
+    }
+
+    /// The session that the fetch belongs to.
+    pub(super) fn session(&self) -> &Begun {
+        &self.session
+    }
+
+    /// What was asked of each partition, in the order of the response.
+    pub(super) fn asked(&self) -> impl Iterator<Item = AskedPartition<'_>> + Clone {
+        self.topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(move |planned| (&topic.name, topic.id, planned.asked))
+        })
+    }
+
+    /// The place of each partition in the session, in the order of the response.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.topics.iter().flat_map(|topic| &topic.partitions).map(|planned| planned.place)
     }
 
     /// Finds everything that is there now.
@@ -120,7 +129,9 @@ impl Plan {
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for planned in &topic.partitions {
                 let (fetched, batches) = self.partition(&mut look, planned);
-                at_once |= !fetched.error_code.is_none() || fetched.diverging_epoch.is_some();
+                // What is not there does not make the others hurry (Kafka answers for it without asking the log).
+                let failed = planned.log.is_ok() && !fetched.error_code.is_none();
+                at_once |= failed || fetched.diverging_epoch.is_some();
                 partitions.push(fetched);
                 located.push(batches);
             }
@@ -154,11 +165,11 @@ impl Plan {
                 ErrorCode::UnknownTopicOrPartition
             });
         }
-        partition::check_leader_epoch(log, planned.leader_epoch)?;
+        partition::check_leader_epoch(log, planned.asked.leader_epoch)?;
         let high_watermark = log.high_watermark();
         let last_stable_offset = log.last_stable_offset();
         let log_start_offset = log.log_start_offset();
-        let from = planned.from;
+        let from = planned.asked.from;
         let mut fetched = FetchedPartition {
             partition_index: planned.index,
             high_watermark,
@@ -167,8 +178,8 @@ impl Plan {
             aborted_transactions: self.committed.then(Vec::new),
             ..FetchedPartition::default()
         };
-        if planned.last_fetched_epoch >= 0 {
-            fetched.diverging_epoch = diverging(log, planned)?;
+        if planned.asked.last_fetched_epoch >= 0 {
+            fetched.diverging_epoch = diverging(log, planned.asked)?;
             if fetched.diverging_epoch.is_some() {
                 return Ok((fetched, None));
             }
@@ -191,13 +202,13 @@ impl Look<'_> {
         planned: &Planned,
         limit: Offset,
     ) -> Result<Option<Located>, ErrorCode> {
-        let share = self.budget.share(planned.max_bytes);
+        let share = self.budget.share(bytes(planned.asked.max_bytes));
         let Share { max_bytes, at_least_one } = share;
         if max_bytes == 0 && !at_least_one {
             self.budget.took(share, 0, true);
             return Ok(None);
         }
-        let request = ReadRequest { from: planned.from, limit, max_bytes, at_least_one };
+        let request = ReadRequest { from: planned.asked.from, limit, max_bytes, at_least_one };
         let located = match self.patience {
             Patience::None => self.store.locate(log, &request),
             Patience::Waits => self.store.locate_waiting(log, &request),
@@ -214,17 +225,60 @@ impl Look<'_> {
     }
 }
 
+fn of_request(store: &Store, version: i16, topics: &[FetchTopic]) -> Vec<PlannedTopic> {
+    let topics = topics.iter().map(|topic| {
+        let found = find(store, version, &topic.topic, topic.topic_id);
+        let planned = topic.partitions.iter().map(|asked| found.planned(asked.partition, asked.into(), 0));
+        PlannedTopic { name: topic.topic.0.clone(), id: topic.topic_id, partitions: planned.collect() }
+    });
+    topics.collect()
+}
+
+/// A session's partitions in its order: those of one topic that follow each other are answered together.
+fn of_session(store: &Store, version: i16, partitions: &[SessionPartition]) -> Vec<PlannedTopic> {
+    let topics = partitions.chunk_by(|one, next| one.topic == next.topic).map(|partitions| {
+        let (name, id) = (partitions[0].topic.name.clone(), partitions[0].topic.id);
+        let found = find(store, version, &name, id);
+        let planned = partitions.iter().map(|it| found.planned(it.index, it.asked, it.place));
+        PlannedTopic { name, id, partitions: planned.collect() }
+    });
+    topics.collect()
+}
+
+/// A topic as it was found, or why it cannot be fetched.
+struct Found(Result<Arc<Topic>, ErrorCode>);
+
+fn find(store: &Store, version: i16, name: &str, id: Uuid) -> Found {
+    let found = topics::resolve(store, version >= FIRST_VERSION_WITH_IDS, name, id);
+    Found(found.and_then(|topic| {
+        let refused = version < FIRST_VERSION_WITH_ZSTD && promises_zstd(&topic);
+        if refused { Err(ErrorCode::UnsupportedCompressionType) } else { Ok(topic) }
+    }))
+}
+
+impl Found {
+    fn planned(&self, index: i32, asked: Asked, place: Place) -> Planned {
+        let log = self.0.as_ref().map_err(|error| *error);
+        let log = log.and_then(|topic| topic.partition(index).ok_or(ErrorCode::UnknownTopicOrPartition));
+        Planned { index, log, asked, place }
+    }
+}
+
+fn bytes(limit: i32) -> usize {
+    usize::try_from(limit).unwrap_or_default()
+}
+
 /// Kafka looks at the topic's config and not at the batches: a producer's own zstd goes out in every version.
 fn promises_zstd(topic: &Topic) -> bool {
     topic.configs().get("compression.type").is_some_and(|codec| codec == "zstd")
 }
 
 /// The client's log is not ours when ours ends its last epoch earlier than it did (Kafka `Partition.readRecords`).
-fn diverging(log: &PartitionLog, planned: &Planned) -> Result<Option<EpochEndOffset>, ErrorCode> {
-    let (epoch, end_offset) = log.end_offset_for_epoch(planned.last_fetched_epoch);
-    if epoch < 0 || end_offset < 0 || planned.from < log.log_start_offset() {
+fn diverging(log: &PartitionLog, asked: Asked) -> Result<Option<EpochEndOffset>, ErrorCode> {
+    let (epoch, end_offset) = log.end_offset_for_epoch(asked.last_fetched_epoch);
+    if epoch < 0 || end_offset < 0 || asked.from < log.log_start_offset() {
         return Err(ErrorCode::OffsetOutOfRange);
     }
-    let differs = epoch < planned.last_fetched_epoch || end_offset < planned.from;
+    let differs = epoch < asked.last_fetched_epoch || end_offset < asked.from;
     Ok(differs.then_some(EpochEndOffset { epoch, end_offset }))
 }
