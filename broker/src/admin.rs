@@ -1,4 +1,5 @@
-//! The HTTP endpoints for people and machines that watch: `/metrics`, `/healthz`, `/readyz`, and `/find` for records by key.
+//! The HTTP endpoints for people and machines that watch: `/metrics` and its sisters, `/healthz`, `/readyz`, and `/find` for
+//! records by key.
 //!
 //! Started and stopped by `server`, on a thread of its own so that a scrape never holds up a core. Invariant: it only reads;
 //! nothing can be changed through it, so it needs no authentication beyond where it is bound.
@@ -17,7 +18,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request as HttpRequest, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use storage::{FindError, SpaceState};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,8 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::config::HostPort;
+use crate::coordinator::group::{self as coordinator, Request};
 use crate::find::{KeySearch, MORE, explain};
-use crate::metrics::Metrics;
+use crate::metrics::{Detail, Metrics, Observed};
 use crate::shutdown::{Tasks, run_on_this_thread};
 
 /// More scrapers at once are turned away.
@@ -44,6 +46,8 @@ const SEARCHES: usize = 1;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) metrics: Arc<Metrics>,
+    /// What clients are told to connect to, for `kafka_broker_info`.
+    pub(crate) address: String,
     /// Set once the log is open.
     pub(crate) broker: OnceLock<Arc<Broker>>,
     /// True while clients are served.
@@ -108,9 +112,12 @@ async fn serve(listener: StdListener, state: Arc<State>, tasks: Tasks) -> io::Re
 }
 
 async fn connection(stream: TcpStream, state: Arc<State>, searches: Arc<Semaphore>, stop: CancellationToken) {
-    let service = service_fn(async |request: Request<Incoming>| {
+    let service = service_fn(async |request: HttpRequest<Incoming>| {
         let get = request.method() == Method::GET || request.method() == Method::HEAD;
         let response = match request.uri().path() {
+            "/metrics" if get => scrape(&state, Page::Metrics).await,
+            "/metrics/detailed" if get => scrape(&state, Page::Detailed).await,
+            "/public_metrics" if get => scrape(&state, Page::Public).await,
             "/find" if get => find(request.uri().query().unwrap_or_default(), &state, &searches).await,
             _ => respond(&request, &state),
         };
@@ -131,12 +138,11 @@ async fn connection(stream: TcpStream, state: Arc<State>, searches: Arc<Semaphor
     }
 }
 
-fn respond(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
+fn respond(request: &HttpRequest<Incoming>, state: &State) -> Response<Full<Bytes>> {
     let (status, content_type, body) = match request.uri().path() {
         _ if request.method() != Method::GET && request.method() != Method::HEAD => {
             (StatusCode::METHOD_NOT_ALLOWED, TEXT, Bytes::from_static(b"only GET and HEAD\n"))
         }
-        "/metrics" => (StatusCode::OK, PROMETHEUS, scrape(state).into()),
         "/healthz" => (StatusCode::OK, TEXT, Bytes::from_static(b"ok\n")),
         "/readyz" if state.ready.load(Ordering::Acquire) => {
             (StatusCode::OK, TEXT, Bytes::from_static(b"ready\n"))
@@ -145,7 +151,9 @@ fn respond(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> 
         _ => (
             StatusCode::NOT_FOUND,
             TEXT,
-            Bytes::from_static(b"there are /metrics, /healthz, /readyz and /find\n"),
+            Bytes::from_static(
+                b"there are /metrics, /metrics/detailed, /public_metrics, /healthz, /readyz and /find\n",
+            ),
         ),
     };
     let mut response = Response::builder().status(status).header(CONTENT_TYPE, content_type);
@@ -196,27 +204,59 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const JSON_LINES: &str = "application/jsonl";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Brings the gauges that mirror the log up to date, then everything as text.
-fn scrape(state: &State) -> Vec<u8> {
-    let metrics = &state.metrics;
-    if let Some(broker) = state.broker.get() {
-        let (files, appended) = broker.store.log_size();
-        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        metrics.commitlog_file_bytes.set(gauge(files));
-        metrics.commitlog_appended_bytes.set(gauge(appended));
-        let space = broker.store.space();
-        metrics.disk_free_bytes.set(gauge(space.free));
-        metrics.disk_total_bytes.set(gauge(space.total));
-        metrics.disk_state.set(match space.state {
-            SpaceState::Ok => 0,
-            SpaceState::Low => 1,
-            SpaceState::Full => 2,
-        });
-        metrics.topics.set(i64::try_from(broker.store.topics().len()).unwrap_or(i64::MAX));
-        metrics.partitions.set(i64::try_from(broker.store.partition_count()).unwrap_or(i64::MAX));
-        let (sessions, partitions) = broker.fetch_sessions.counts();
-        metrics.fetch_sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
-        metrics.fetch_session_partitions.set(i64::try_from(partitions).unwrap_or(i64::MAX));
-    }
-    metrics.render()
+/// What is scraped.
+#[derive(Debug, Clone, Copy)]
+enum Page {
+    Metrics,
+    Detailed,
+    Public,
+}
+
+/// Looks at the broker on a thread that may wait: where a group stands can be a question to the device.
+async fn scrape(state: &Arc<State>, page: Page) -> Response<Full<Bytes>> {
+    let text = match state.broker.get().cloned() {
+        None => state.metrics.render(),
+        Some(broker) => {
+            let groups = match broker.groups.ask(Request::Observe).await {
+                coordinator::Response::Observe(groups) => groups,
+                _ => unreachable!("Observe is answered with what was observed"),
+            };
+            let state = Arc::clone(state);
+            let write = move || match page {
+                Page::Metrics | Page::Detailed => {
+                    mirror(&state.metrics, &broker);
+                    let detail = if matches!(page, Page::Detailed) { Detail::Full } else { Detail::Bounded };
+                    state.metrics.page(&broker, &Observed::gather(&broker, &state.address, groups, detail))
+                }
+                Page::Public => {
+                    let observed = Observed::gather(&broker, &state.address, groups, Detail::Bounded);
+                    state.metrics.public_page(&broker, &observed)
+                }
+            };
+            tokio::task::spawn_blocking(write).await.expect("a scrape neither panics nor is cancelled")
+        }
+    };
+    let response = Response::builder().header(CONTENT_TYPE, PROMETHEUS);
+    response.body(Full::new(text.into())).expect("constant parts are valid")
+}
+
+/// Brings the gauges that mirror the log up to date.
+fn mirror(metrics: &Metrics, broker: &Broker) {
+    let (files, appended) = broker.store.log_size();
+    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    metrics.commitlog_file_bytes.set(gauge(files));
+    metrics.commitlog_appended_bytes.set(gauge(appended));
+    let space = broker.store.space();
+    metrics.disk_free_bytes.set(gauge(space.free));
+    metrics.disk_total_bytes.set(gauge(space.total));
+    metrics.disk_state.set(match space.state {
+        SpaceState::Ok => 0,
+        SpaceState::Low => 1,
+        SpaceState::Full => 2,
+    });
+    metrics.topics.set(i64::try_from(broker.store.topics().len()).unwrap_or(i64::MAX));
+    metrics.partitions.set(i64::try_from(broker.store.partition_count()).unwrap_or(i64::MAX));
+    let (sessions, partitions) = broker.fetch_sessions.counts();
+    metrics.fetch_sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+    metrics.fetch_session_partitions.set(i64::try_from(partitions).unwrap_or(i64::MAX));
 }

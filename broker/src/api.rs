@@ -145,13 +145,13 @@ pub(crate) struct ConnectionInfo {
     /// Host and port that the listener of this connection tells clients to connect to.
     pub(crate) advertised: (StrBytes, u16),
     /// Name and version of the client's library, once it said so in ApiVersions (KIP-511).
-    pub(crate) software: OnceLock<(String, String)>,
+    pub(crate) software: Arc<OnceLock<(String, String)>>,
 }
 
 impl ConnectionInfo {
     pub(crate) fn new(peer: SocketAddr, advertised_host: &str, advertised_port: u16) -> Self {
         let host = StrBytes::from_string(advertised_host.to_owned());
-        Self { peer, advertised: (host, advertised_port), software: OnceLock::new() }
+        Self { peer, advertised: (host, advertised_port), software: Arc::default() }
     }
 }
 

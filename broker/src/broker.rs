@@ -7,6 +7,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use storage::disk::{Disk, LocalDisk};
 use storage::{Clock, Error, Event, Listener, OpenError, Store, StoreConfig, SystemClock, Topic};
@@ -19,6 +20,7 @@ use crate::fetch_session::FetchSessions;
 use crate::partition::Waits;
 use crate::topic_config::{self, TopicConfig};
 use crate::topics::Topics;
+use crate::traffic::Traffic;
 
 /// See the module.
 pub struct Broker {
@@ -33,6 +35,9 @@ pub struct Broker {
     /// Held while records are searched for a timestamp.
     pub(crate) searches: Arc<Semaphore>,
     pub(crate) cold_reads: ColdReads,
+    pub(crate) traffic: Traffic,
+    /// On the clock's monotonic scale.
+    pub(crate) opened_at: Duration,
     /// Held while configs are read, changed and written back.
     pub(crate) config_changes: Mutex<()>,
     /// Kafka's cluster id: the store's own, in the base64 that Kafka writes ids with.
@@ -108,6 +113,8 @@ impl Broker {
                 groups,
                 coordinator,
                 cold_reads: ColdReads::new(Arc::clone(&clock)),
+                traffic: Traffic::default(),
+                opened_at: clock.elapsed(),
                 clock,
                 searches,
                 config_changes,

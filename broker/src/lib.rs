@@ -19,3 +19,4 @@ pub mod server;
 pub mod shutdown;
 mod topic_config;
 mod topics;
+mod traffic;

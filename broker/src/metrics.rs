@@ -2,19 +2,36 @@
 //!
 //! Written by `net`, read by `admin`. Names are given here once; a label never carries what a client made up.
 
+mod exposition;
+mod kafka;
+mod kafka_exporter;
+mod observed;
+mod own;
+mod process;
+mod redpanda;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
 use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
 };
 use prometheus::{Histogram, core::Collector};
 
+use self::exposition::{Buckets, Exposition};
 use crate::api::APIS;
+use crate::broker::Broker;
+
+pub(crate) use self::observed::{Detail, Observed};
 
 /// Counters of one process; cheap to update from every core.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    /// Names of client libraries that have series of their own.
+    software: Mutex<BTreeSet<String>>,
     request_seconds: HistogramVec,
     pub(crate) requests_refused: IntCounter,
     pub(crate) received_bytes: IntCounter,
@@ -40,6 +57,11 @@ pub(crate) struct ApiMetrics {
     pub(crate) seconds: Histogram,
 }
 
+/// Client libraries with series of their own: the names are what clients say.
+const MOST_SOFTWARE: usize = 32;
+/// Longer ones are not shown, bytes.
+const LONGEST_SOFTWARE: usize = 64;
+
 /// From a fast produce to a long poll.
 const SECONDS: &[f64] = &[
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
@@ -50,17 +72,21 @@ impl Metrics {
     /// All at zero.
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
-        let requests =
-            Opts::new("onelog_api_requests_total", "Requests that were understood, by API and version.");
+        let requests = Opts::new(
+            "onelog_api_requests_total",
+            "Requests that were understood, by API, version and client library.",
+        );
         let seconds = HistogramOpts::new(
             "onelog_api_request_seconds",
             "From the last byte of a request to the answer being handed to the socket; long polls include their wait.",
         );
-        let requests = IntCounterVec::new(requests, &["api", "version"]).expect("a constant name is valid");
+        let requests = IntCounterVec::new(requests, &["api", "version", "client_software"])
+            .expect("a constant name is valid");
         let request_seconds =
             HistogramVec::new(seconds.buckets(SECONDS.to_vec()), &["api"]).expect("a constant name is valid");
         Self {
             requests: registered(&registry, requests),
+            software: Mutex::default(),
             request_seconds: registered(&registry, request_seconds),
             requests_refused: counter(
                 &registry,
@@ -117,16 +143,32 @@ impl Metrics {
         }
     }
 
-    /// The counters of an API. Versions that are not served (ApiVersions answers those too) share one label.
-    pub(crate) fn api(&self, key: i16, version: i16) -> ApiMetrics {
+    /// The counters of an API, for a client whose library has this name and version. Versions that are not served
+    /// (ApiVersions answers those too) share one label, and so do libraries beyond the first few.
+    pub(crate) fn api(&self, key: i16, version: i16, software: Option<&(String, String)>) -> ApiMetrics {
         let entry = APIS.iter().find(|entry| entry.key == key);
         let name = entry.map_or("unserved", |entry| entry.name());
         let served = entry.filter(|entry| (entry.versions.0..=entry.versions.1).contains(&version));
         let version = served.map_or_else(|| "unserved".to_owned(), |_| version.to_string());
+        let software =
+            software.map_or_else(|| "unknown".to_owned(), |software| self.software_label(software));
         ApiMetrics {
-            requests: self.requests.with_label_values(&[name, version.as_str()]),
+            requests: self.requests.with_label_values(&[name, version.as_str(), software.as_str()]),
             seconds: self.request_seconds.with_label_values(&[name]),
         }
+    }
+
+    fn software_label(&self, (name, version): &(String, String)) -> String {
+        let label = format!("{name} {version}");
+        let mut known = self.software.lock().expect("nothing panics under this lock");
+        if known.contains(&label) {
+            return label;
+        }
+        if known.len() == MOST_SOFTWARE || label.len() > LONGEST_SOFTWARE {
+            return "other".to_owned();
+        }
+        known.insert(label.clone());
+        label
     }
 
     /// Shows a counter that lives elsewhere. Once for each.
@@ -134,7 +176,53 @@ impl Metrics {
         registered(&self.registry, counter);
     }
 
-    /// Everything in Prometheus' text format 0.0.4.
+    /// Requests that were understood, by API over all its versions.
+    fn requests_by_api(&self) -> BTreeMap<String, f64> {
+        let mut counts = BTreeMap::new();
+        for metric in self.requests.collect().iter().flat_map(|family| family.get_metric()) {
+            let api = metric.get_label().iter().find(|label| label.name() == "api");
+            if let Some(api) = api {
+                *counts.entry(api.value().to_owned()).or_default() += metric.get_counter().get_value();
+            }
+        }
+        counts
+    }
+
+    /// How long requests of an API took.
+    fn seconds_of(&self, api: &str) -> Buckets {
+        let seconds = self.request_seconds.with_label_values(&[api]);
+        let families = seconds.collect();
+        let counted = families.iter().flat_map(|family| family.get_metric()).next();
+        counted.map_or_else(Buckets::default, |metric| {
+            let histogram = metric.get_histogram();
+            let below = histogram.get_bucket().iter().map(|it| (it.upper_bound(), it.cumulative_count()));
+            Buckets {
+                below: below.collect(),
+                count: histogram.get_sample_count(),
+                sum: histogram.get_sample_sum(),
+            }
+        })
+    }
+
+    /// `/metrics` and `/metrics/detailed`: the JMX exporter's names, kafka_exporter's and our own.
+    pub(crate) fn page(&self, broker: &Broker, observed: &Observed) -> Vec<u8> {
+        let mut out = Exposition::default();
+        kafka::write(&mut out, observed, self);
+        kafka_exporter::write(&mut out, observed);
+        own::write(&mut out, observed, broker);
+        let mut text = self.render();
+        text.extend_from_slice(out.into_text().as_bytes());
+        text
+    }
+
+    /// `/public_metrics`: Redpanda's names.
+    pub(crate) fn public_page(&self, broker: &Broker, observed: &Observed) -> Vec<u8> {
+        let mut out = Exposition::default();
+        redpanda::write(&mut out, observed, self, &broker.store.space());
+        out.into_text().into_bytes()
+    }
+
+    /// What this process counted, in Prometheus' text format 0.0.4.
     pub(crate) fn render(&self) -> Vec<u8> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("a buffer takes everything");
@@ -162,15 +250,33 @@ mod tests {
     #[test]
     fn counters_show_under_their_names() {
         let metrics = Metrics::new();
-        metrics.api(18, 3).requests.inc();
-        metrics.api(18, 99).requests.inc();
+        metrics.api(18, 3, None).requests.inc();
+        metrics.api(18, 99, None).requests.inc();
         metrics.connections.set(2);
         let text = String::from_utf8(metrics.render()).unwrap();
-        assert!(text.contains("onelog_api_requests_total{api=\"ApiVersions\",version=\"3\"} 1\n"), "{text}");
         assert!(
-            text.contains("onelog_api_requests_total{api=\"ApiVersions\",version=\"unserved\"} 1\n"),
+            text.contains(
+                "onelog_api_requests_total{api=\"ApiVersions\",client_software=\"unknown\",version=\"3\"} 1\n"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("onelog_api_requests_total{api=\"ApiVersions\",client_software=\"unknown\",version=\"unserved\"} 1\n"),
             "{text}"
         );
         assert!(text.contains("# TYPE onelog_connections gauge\nonelog_connections 2\n"), "{text}");
+    }
+
+    #[test]
+    fn libraries_beyond_the_first_few_share_a_label() {
+        let metrics = Metrics::new();
+        for number in 0..100 {
+            metrics.api(18, 3, Some(&("lib".to_owned(), number.to_string()))).requests.inc();
+        }
+        let text = String::from_utf8(metrics.render()).unwrap();
+        let of = |label: &str| format!("{{api=\"ApiVersions\",client_software=\"{label}\",version=\"3\"}}");
+        assert!(text.contains(&format!("{} 1\n", of("lib 31"))), "{text}");
+        assert!(text.contains(&format!("{} 68\n", of("other"))), "{text}");
+        assert!(!text.contains("lib 32"), "{text}");
     }
 }

@@ -194,8 +194,9 @@ impl Core {
             let _inside = permit;
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             let info = ConnectionInfo::new(peer, &advertised.host, advertised.port);
+            let counted = (metrics, Arc::clone(&info.software));
             let dispatch = move |frame| api::dispatch(&broker, &info, frame);
-            let connection = Connection::new(stream, dispatch, limits, metrics, &stop);
+            let connection = Connection::new(stream, dispatch, limits, counted, &stop);
             match connection.run().await {
                 Ended::Panicked => tracing::error!(%peer, reason = %Ended::Panicked, "connection closed"),
                 reason @ Ended::Refused(_) => tracing::warn!(%peer, %reason, "connection closed"),

@@ -78,8 +78,12 @@ impl Server {
         let ports = Ports::bind(&config.listeners)
             .map_err(|(address, source)| listen_error(address, "--listen", source))?;
         let metrics = Arc::new(Metrics::new());
-        let state =
-            State { metrics: Arc::clone(&metrics), broker: OnceLock::new(), ready: AtomicBool::new(false) };
+        let state = State {
+            metrics: Arc::clone(&metrics),
+            address: ports.client_address().to_string(),
+            broker: OnceLock::new(),
+            ready: AtomicBool::new(false),
+        };
         let state = Arc::new(state);
         let start_admin = |address: &HostPort| {
             Admin::start(address, Arc::clone(&state))

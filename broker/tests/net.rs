@@ -274,7 +274,9 @@ fn admin_endpoints_answer_and_count() {
     assert!(get("/nothing").starts_with("HTTP/1.1 404"));
     let metrics = get("/metrics");
     assert!(
-        metrics.contains("onelog_api_requests_total{api=\"ApiVersions\",version=\"0\"} 1\n"),
+        metrics.contains(
+            "onelog_api_requests_total{api=\"ApiVersions\",client_software=\"unknown\",version=\"0\"} 1\n"
+        ),
         "{metrics}"
     );
     assert!(metrics.contains("text/plain; version=0.0.4"), "{metrics}");

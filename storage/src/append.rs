@@ -98,11 +98,14 @@ impl Request {
 
 /// Appends the batches of this caller and of all who wait, as one group.
 pub(crate) fn append(engine: &Engine, batches: Vec<Append>) -> Vec<Outcome> {
+    let asked = engine.clock.elapsed();
     // What is not in memory is read before the append lock is taken.
     batches.iter().for_each(|append| append.partition.warm(&engine.extents));
     let own = Arc::new(Request(Mutex::new(Stage::Waiting(batches))));
     engine.waiting.lock().expect("no panic under this lock").push(Arc::clone(&own));
     let mut writer = engine.writer.lock().expect("no panic under the append lock");
+    let begun = engine.clock.elapsed();
+    engine.timings.wait.record(begun.saturating_sub(asked));
     if let Some(outcomes) = own.outcomes() {
         return outcomes;
     }
@@ -117,6 +120,7 @@ pub(crate) fn append(engine: &Engine, batches: Vec<Append>) -> Vec<Outcome> {
     } else {
         group.publish(engine, writer.tail());
     }
+    engine.timings.write.record(engine.clock.elapsed().saturating_sub(begun));
     let end = writer.tail();
     for (request, outcomes) in requests.iter().zip(outcomes) {
         request.finish(outcomes);

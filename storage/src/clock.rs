@@ -1,11 +1,18 @@
 //! Wall clock as a seam: the log stamps producer activity and files with it, tests move it by hand.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Where the time of day comes from.
 pub trait Clock: Send + Sync {
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> i64;
+
+    /// Time since some moment in the past, for measuring; never goes back. As coarse as `now_ms` where a clock is moved by
+    /// hand.
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.now_ms().unsigned_abs())
+    }
 }
 
 /// The machine's clock.
@@ -17,5 +24,12 @@ impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one clock the lint points to")]
+    fn elapsed(&self) -> Duration {
+        static FIRST: OnceLock<Instant> = OnceLock::new();
+        let now = Instant::now();
+        now.saturating_duration_since(*FIRST.get_or_init(|| now))
     }
 }

@@ -24,6 +24,7 @@ use crate::position::{Offset, Position};
 use crate::retention::{FIRST_RETENTION_CHECK, RetentionQueue};
 use crate::snapshot::Freeze;
 use crate::store::{Event, FlushMode, Listener, StoreConfig};
+use crate::timings::Timings;
 
 pub(crate) struct Engine {
     pub(crate) config: StoreConfig,
@@ -46,6 +47,7 @@ pub(crate) struct Engine {
     pub(crate) indexer: Wake,
     pub(crate) retention: RetentionQueue,
     pub(crate) freeze: Freeze,
+    pub(crate) timings: Timings,
     /// Held for reading between a frame and the last of its effects on the projections, for writing while a checkpoint
     /// takes their state: it sees all effects of a frame or none.
     pub(crate) settled: RwLock<()>,
@@ -94,6 +96,7 @@ impl Engine {
             indexer: Wake::default(),
             retention,
             freeze: Freeze::default(),
+            timings: Timings::default(),
             settled: RwLock::default(),
             closed: AtomicBool::new(false),
             last_checkpoint: Mutex::new(parts.last_checkpoint),

@@ -27,7 +27,10 @@ pub(crate) fn run(engine: &Arc<Engine>) {
 /// # Errors
 /// `Poisoned`; the listener was told.
 pub(crate) fn flush_once(engine: &Engine) -> Result<(), Error> {
-    match engine.log.sync() {
+    let begun = engine.clock.elapsed();
+    let synced = engine.log.sync();
+    engine.timings.sync.record(engine.clock.elapsed().saturating_sub(begun));
+    match synced {
         Ok(durable) => {
             if engine.config.flush == FlushMode::Sync {
                 engine.acknowledge(durable);

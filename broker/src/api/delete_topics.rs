@@ -95,6 +95,7 @@ fn delete(
         .delete(&broker.store, &topic)
         .map_err(|error| (error_map::topic_error(&error), error.to_string()))?;
     *durable = (*durable).max(Some(position));
+    broker.traffic.forget(topic.number());
     for partition in topic.partitions().iter() {
         broker.waits.partition_changed(partition);
     }

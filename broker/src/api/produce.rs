@@ -27,6 +27,7 @@ use storage::{Append, AppendError, Appended, PartitionLog, Position, Topic};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::topic_config::TopicConfig;
+use crate::traffic::TopicMeter;
 use crate::{error_map, topics};
 use batch::{Checked, Rejection, Rules};
 
@@ -83,6 +84,7 @@ impl Sender<'_> {
         let target = self.target(&data);
         let response = TopicProduceResponse::default().with_name(data.name).with_topic_id(data.topic_id);
         let mut partitions = Vec::with_capacity(data.partition_data.len());
+        let mut refused = 0;
         for (place, partition) in data.partition_data.into_iter().enumerate() {
             let number = partition.index;
             let checked = match &target {
@@ -97,9 +99,13 @@ impl Sender<'_> {
                 }
                 Err(rejection) => {
                     pending.failed = true;
+                    refused += 1;
                     rejected(number, rejection)
                 }
             });
+        }
+        if let (Ok((topic, _)), 1..) = (&target, refused) {
+            self.broker.traffic.topic(topic.number()).refused_to_append(refused);
         }
         response.with_partition_responses(partitions)
     }
@@ -155,23 +161,46 @@ impl Pending {
         if self.appends.is_empty() {
             return (position, failed);
         }
-        let logs: Vec<Arc<PartitionLog>> =
-            self.appends.iter().map(|append| Arc::clone(&append.partition)).collect();
+        let sent: Vec<Sent> = self.appends.iter().map(Sent::of).collect();
         let outcomes = broker.store.append(self.appends);
-        for ((outcome, log), (topic, place)) in outcomes.into_iter().zip(logs).zip(self.places) {
+        let mut traffic = TopicMeter::new(&broker.traffic);
+        for ((outcome, sent), (topic, place)) in outcomes.into_iter().zip(sent).zip(self.places) {
             let response = &mut responses[topic].partition_responses[place];
+            let traffic = traffic.of(sent.log.topic_number());
             match outcome {
                 Ok(appended) => {
                     position = position.max(Some(appended.end));
-                    appended_at(response, &appended, &log);
+                    let (bytes, records) =
+                        if appended.duplicate { (0, 0) } else { (sent.bytes, sent.records) };
+                    traffic.appended(bytes, records);
+                    appended_at(response, &appended, &sent.log);
                 }
                 Err(error) => {
                     failed = true;
+                    traffic.refused_to_append(1);
                     *response = rejected(response.index, refused(&error));
                 }
             }
         }
         (position, failed)
+    }
+}
+
+/// What is needed of a batch after it was handed over.
+struct Sent {
+    log: Arc<PartitionLog>,
+    bytes: u64,
+    records: u64,
+}
+
+impl Sent {
+    fn of(append: &Append) -> Self {
+        let batch = append.batch.view();
+        Self {
+            log: Arc::clone(&append.partition),
+            bytes: u64::try_from(batch.as_bytes().len()).unwrap_or(u64::MAX),
+            records: u64::from(batch.record_count().unsigned_abs()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod consume;
 mod every_version;
 mod fetch_sessions;
 mod hostile;
+mod metrics;
 mod produce;
 
 use std::future::Future;

@@ -40,6 +40,7 @@ mod join;
 mod leave;
 mod load;
 mod members;
+mod observe;
 mod offsets;
 mod outbox;
 mod rebalance;
@@ -61,6 +62,7 @@ pub use self::event::{
     DescribeGroup, Event, Heartbeat, JoinGroup, LeaveGroup, ListGroups, MemberIdentity, OffsetCommit,
     OffsetDelete, OffsetFetch, PartitionCommit, Protocol, Request, SyncGroup,
 };
+pub use self::observe::ObservedGroup;
 pub use self::response::{
     DescribedGroup, DescribedMember, FetchedOffset, JoinGroupMember, JoinGroupResponse, LeaveGroupResponse,
     LeftMember, ListedGroup, OffsetDeleteResponse, OffsetFetchResponse, PartitionErrors, Response,
@@ -169,6 +171,7 @@ impl GroupCoordinator {
                 let groups = self.list_groups(&list);
                 self.outbox.respond(waiter, Response::ListGroups(Ok(groups)));
             }
+            Request::Observe => self.outbox.respond(waiter, Response::Observe(self.observe())),
             Request::OffsetFetch(fetch) => match self.turn(now, &fetch.group_id) {
                 Some(mut turn) => turn.fetch_offsets(waiter, fetch),
                 None => {

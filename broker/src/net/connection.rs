@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -80,12 +80,17 @@ impl fmt::Display for Ended {
     }
 }
 
+/// See [`crate::api::ConnectionInfo`].
+type Software = Arc<OnceLock<(String, String)>>;
+
 /// The state of one connection over any byte stream.
 pub(super) struct Connection<S, D> {
     stream: S,
     dispatch: D,
     limits: Limits,
     metrics: Arc<Metrics>,
+    /// Name and version of the client's library, once it said so.
+    software: Software,
     apis: Vec<((i16, i16), ApiMetrics)>,
     reader: FrameReader,
     replies: ReplyQueue,
@@ -107,7 +112,7 @@ where
         stream: S,
         dispatch: D,
         limits: Limits,
-        metrics: Arc<Metrics>,
+        (metrics, software): (Arc<Metrics>, Software),
         stop: &CancellationToken,
     ) -> Self {
         Self {
@@ -115,6 +120,7 @@ where
             dispatch,
             limits,
             metrics,
+            software,
             apis: Vec::new(),
             reader: FrameReader::new(limits.frame_bytes),
             replies: ReplyQueue::default(),
@@ -242,7 +248,7 @@ where
         if let Some((_, metrics)) = known {
             return metrics.clone();
         }
-        let metrics = self.metrics.api(key, version);
+        let metrics = self.metrics.api(key, version, self.software.get());
         self.apis.push(((key, version), metrics.clone()));
         metrics
     }

@@ -44,7 +44,8 @@ impl Setup {
             let reply = replies.borrow_mut().pop_front().expect("the test gave a reply");
             Ok(Answer { header: frame.slice(4..8), reply })
         };
-        let connection = Connection::new(server, dispatch, LIMITS, Arc::new(Metrics::new()), &self.stop);
+        let connection =
+            Connection::new(server, dispatch, LIMITS, (Arc::new(Metrics::new()), Arc::default()), &self.stop);
         (client, connection.run())
     }
 }

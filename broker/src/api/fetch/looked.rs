@@ -10,6 +10,7 @@ use super::plan::COLD_AT_ONCE;
 use crate::broker::Broker;
 use crate::cold_reads::Memory;
 use crate::error_map;
+use crate::traffic::TopicMeter;
 
 /// Batches of one partition.
 pub(super) type PartitionLocated<'a> = (&'a PartitionLog, Located);
@@ -38,7 +39,7 @@ impl Looked<'_> {
         let read = self.located.iter().map(|located| located.as_ref().map(|(_, located)| located.read()));
         let read: Vec<_> = read.collect();
         broker.cold_reads.count_mapped(read.iter().flatten().flatten().map(|batches| batches.bytes).sum());
-        with_records(self.response, read)
+        with_records(broker, self.response, &self.located, read)
     }
 
     /// The same, but what is cold is copied from the device; `memory` answers for the copies until they are sent.
@@ -62,7 +63,7 @@ impl Looked<'_> {
         };
         let read = self.located.iter().map(|located| located.as_ref().map(&mut read)).collect();
         broker.cold_reads.count_mapped(mapped);
-        with_records(self.response, read)
+        with_records(broker, self.response, &self.located, read)
     }
 }
 
@@ -71,9 +72,21 @@ pub(super) fn failed(partition_index: i32, error_code: ErrorCode) -> FetchedPart
     FetchedPartition { partition_index, error_code, ..FetchedPartition::default() }
 }
 
-fn with_records(mut response: FetchResponse, read: Vec<Option<Result<Batches, ReadError>>>) -> FetchResponse {
+/// Fills in what was read, and counts it.
+fn with_records(
+    broker: &Broker,
+    mut response: FetchResponse,
+    located: &[Option<PartitionLocated<'_>>],
+    read: Vec<Option<Result<Batches, ReadError>>>,
+) -> FetchResponse {
+    let mut traffic = TopicMeter::new(&broker.traffic);
     let partitions = response.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
-    for (partition, read) in partitions.zip(read) {
+    for ((partition, located), read) in partitions.zip(located).zip(read) {
+        if let Some((log, _)) = located {
+            let bytes = read.as_ref().and_then(|read| read.as_ref().ok()).map_or(0, |read| read.bytes);
+            let failed = matches!(read, Some(Err(_)));
+            traffic.of(log.topic_number()).fetch_answered(u64::try_from(bytes).unwrap_or(u64::MAX), failed);
+        }
         match read {
             None => {}
             Some(Ok(read)) => partition.records = read.batches,

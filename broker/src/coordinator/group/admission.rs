@@ -12,7 +12,9 @@ use super::event::{JoinGroup, Request};
 
 impl GroupCoordinator {
     pub(super) fn admit(&self, request: &Request) -> Result<(), ErrorCode> {
-        let Some(group_id) = group_id(request) else { return self.all_loaded() };
+        let Some(group_id) = group_id(request) else {
+            return if matches!(request, Request::Observe) { Ok(()) } else { self.all_loaded() };
+        };
         let may_be_empty = matches!(
             request,
             Request::OffsetCommit(_)
@@ -72,7 +74,7 @@ fn group_id(request: &Request) -> Option<&str> {
         Request::OffsetFetch(fetch) => Some(&fetch.group_id),
         Request::OffsetDelete(delete) => Some(&delete.group_id),
         Request::DescribeGroup(describe) => Some(&describe.group_id),
-        Request::ListGroups(_) => None,
+        Request::ListGroups(_) | Request::Observe => None,
         Request::DeleteGroup { group_id } => Some(group_id),
     }
 }

@@ -76,6 +76,8 @@ pub enum Request {
     DescribeGroup(DescribeGroup),
     /// API key 16.
     ListGroups(ListGroups),
+    /// Not from a client: metrics ask for all groups.
+    Observe,
     /// API key 42, one group of it.
     DeleteGroup {
         /// The group to delete.

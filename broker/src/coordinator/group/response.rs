@@ -5,6 +5,7 @@ use protocol::ErrorCode;
 
 use super::classic::GroupState;
 use super::event::{LeaveGroup, PartitionCommit, Request};
+use super::observe::ObservedGroup;
 
 /// The answer to a `Request`, variant by variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Response {
     DescribeGroup(DescribedGroup),
     /// To ListGroups: the error, or the groups ordered by partition and id.
     ListGroups(Result<Vec<ListedGroup>, ErrorCode>),
+    /// To Observe.
+    Observe(Vec<ObservedGroup>),
     /// To DeleteGroup.
     DeleteGroup(ErrorCode),
 }
@@ -50,6 +53,7 @@ impl Response {
             Self::OffsetDelete(_) => Self::OffsetDelete(OffsetDeleteResponse { error, topics: Vec::new() }),
             Self::DescribeGroup(group) => Self::DescribeGroup(DescribedGroup::failed(error, group.group_id)),
             Self::ListGroups(_) => Self::ListGroups(Err(error)),
+            Self::Observe(groups) => Self::Observe(groups),
             Self::DeleteGroup(_) => Self::DeleteGroup(error),
         }
     }
@@ -79,6 +83,7 @@ impl Response {
                 Self::DescribeGroup(DescribedGroup::failed(error, describe.group_id))
             }
             Request::ListGroups(_) => Self::ListGroups(Err(error)),
+            Request::Observe => Self::Observe(Vec::new()),
             Request::DeleteGroup { .. } => Self::DeleteGroup(error),
         }
     }

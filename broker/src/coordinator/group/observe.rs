@@ -1,0 +1,36 @@
+//! What metrics show of groups: states, members, committed offsets.
+
+use super::GroupCoordinator;
+
+/// One group at the moment of the question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedGroup {
+    /// Its id.
+    pub group_id: String,
+    /// As ListGroups names it.
+    pub state: &'static str,
+    /// How many members it has.
+    pub members: usize,
+    /// Topic, partition and committed offset, in this order.
+    pub offsets: Vec<(String, i32, i64)>,
+}
+
+impl GroupCoordinator {
+    pub(super) fn observe(&self) -> Vec<ObservedGroup> {
+        let groups = self.shards.iter().flat_map(|shard| shard.groups.values());
+        let observed = groups.map(|group| {
+            let offsets = group.offsets.iter().flat_map(|(topic, partitions)| {
+                partitions
+                    .iter()
+                    .map(move |(partition, committed)| (topic.to_string(), *partition, committed.offset))
+            });
+            ObservedGroup {
+                group_id: group.id.to_string(),
+                state: group.state().name(),
+                members: group.members.iter().count(),
+                offsets: offsets.collect(),
+            }
+        });
+        observed.collect()
+    }
+}

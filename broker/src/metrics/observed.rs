@@ -1,0 +1,136 @@
+//! The broker at the moment of a scrape: what the families of all naming schemes are written from.
+//!
+//! Gathered once per scrape on the admin thread. Invariant: nothing is made up; what this broker cannot know is not in here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage::{LogFacts, PartitionLog, Topic};
+
+use super::process::ProcessFacts;
+use crate::broker::Broker;
+use crate::coordinator::group::ObservedGroup;
+use crate::traffic::TrafficCounts;
+
+/// One family has at most this many series of topics, of partitions or of groups on `/metrics`: with more, the busiest topics
+/// are shown there and the rest is on `/metrics/detailed`.
+pub(crate) const MOST_SERIES: usize = 1_000;
+
+/// How much a scrape asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Sums, and single series while they are few.
+    Bounded,
+    /// Everything.
+    Full,
+}
+
+/// See the module.
+pub(crate) struct Observed {
+    pub(crate) node_id: String,
+    /// Of the first listener, as clients are told.
+    pub(crate) address: String,
+    pub(crate) topics: Vec<ObservedTopic>,
+    /// Partitions over all topics, also where their series are left out.
+    pub(crate) partition_count: usize,
+    /// Whether the series of each are shown.
+    pub(crate) shows_partitions: bool,
+    pub(crate) groups: Vec<ObservedGroup>,
+    pub(crate) shows_groups: bool,
+    pub(crate) total: TrafficCounts,
+    pub(crate) log: LogFacts,
+    pub(crate) process: ProcessFacts,
+    pub(crate) stopped: bool,
+    /// Since the log was opened.
+    pub(crate) uptime: Duration,
+    /// Places of topics in `topics`.
+    by_name: HashMap<Arc<str>, usize>,
+    /// Places in `topics` of those with series of their own.
+    shown: Vec<usize>,
+}
+
+/// One topic.
+pub(crate) struct ObservedTopic {
+    pub(crate) name: Arc<str>,
+    pub(crate) traffic: Option<TrafficCounts>,
+    pub(crate) partitions: Arc<[Arc<PartitionLog>]>,
+    /// `min.insync.replicas`.
+    pub(crate) min_insync_replicas: i32,
+}
+
+impl Observed {
+    /// Looks at everything once. `groups` as the coordinator told them.
+    pub(crate) fn gather(broker: &Broker, address: &str, groups: Vec<ObservedGroup>, detail: Detail) -> Self {
+        let topics: Vec<ObservedTopic> =
+            broker.store.topics().iter().map(|topic| ObservedTopic::of(broker, topic)).collect();
+        let partition_count = topics.iter().map(|topic| topic.partitions.len()).sum();
+        let committed: usize = groups.iter().map(|group| group.offsets.len()).sum();
+        let few = |count: usize| detail == Detail::Full || count <= MOST_SERIES;
+        let by_name =
+            topics.iter().enumerate().map(|(place, topic)| (Arc::clone(&topic.name), place)).collect();
+        Self {
+            node_id: broker.config.node_id.to_string(),
+            address: address.to_owned(),
+            shown: shown(&topics, detail),
+            by_name,
+            topics,
+            partition_count,
+            shows_partitions: few(partition_count),
+            shows_groups: few(committed.max(groups.len())),
+            groups,
+            total: broker.traffic.total(),
+            log: broker.store.facts(),
+            process: ProcessFacts::read(),
+            uptime: broker.clock.elapsed().saturating_sub(broker.opened_at),
+            stopped: broker.store.poisoned().is_some(),
+        }
+    }
+
+    /// Topics with series of their own.
+    pub(crate) fn shown_topics(&self) -> impl Iterator<Item = &ObservedTopic> {
+        self.shown.iter().map(|place| &self.topics[*place])
+    }
+
+    /// Every partition with the number as a label, where partitions have series of their own.
+    pub(crate) fn shown_partitions(&self) -> impl Iterator<Item = (&ObservedTopic, String, &PartitionLog)> {
+        let topics = self.topics.iter().filter(|_| self.shows_partitions);
+        topics.flat_map(|topic| {
+            topic.partitions.iter().map(move |log| (topic, log.partition().to_string(), log.as_ref()))
+        })
+    }
+
+    /// A partition by name, while it is there.
+    pub(crate) fn partition(&self, topic: &str, partition: i32) -> Option<&Arc<PartitionLog>> {
+        let topic = &self.topics[*self.by_name.get(topic)?];
+        topic.partitions.get(usize::try_from(partition).ok()?)
+    }
+}
+
+impl ObservedTopic {
+    fn of(broker: &Broker, topic: &Topic) -> Self {
+        let configs = topic.configs();
+        let own = configs.get("min.insync.replicas").map(String::as_str);
+        let value = own.or_else(|| broker.config.value("min.insync.replicas"));
+        Self {
+            name: Arc::clone(topic.name()),
+            traffic: broker.traffic.of(topic.number()),
+            partitions: topic.partitions(),
+            min_insync_replicas: value.and_then(|value| value.parse().ok()).unwrap_or(1),
+        }
+    }
+}
+
+/// All topics while they are few; else those with traffic, the busiest first.
+fn shown(topics: &[ObservedTopic], detail: Detail) -> Vec<usize> {
+    if detail == Detail::Full || topics.len() <= MOST_SERIES {
+        return (0..topics.len()).collect();
+    }
+    let busy =
+        |place: &usize| topics[*place].traffic.map_or(0, |traffic| traffic.bytes_in + traffic.bytes_out);
+    let mut places: Vec<usize> = (0..topics.len()).filter(|place| busy(place) > 0).collect();
+    places.sort_by_key(|place| std::cmp::Reverse(busy(place)));
+    places.truncate(MOST_SERIES);
+    places.sort_unstable();
+    places
+}

@@ -1,0 +1,121 @@
+//! Families that only a broker like this one has: the shared log's steps and bytes, and how many seconds groups are behind.
+//!
+//! A group's lag in seconds is the age of the oldest record that it has not committed: now minus the timestamp of the batch
+//! at its committed offset, 0 when it has committed everything.
+
+use std::collections::BTreeMap;
+
+use super::exposition::{Buckets, Exposition, Kind};
+use super::observed::Observed;
+use crate::broker::Broker;
+
+/// Writes all families of this scheme, but for the counters that `Metrics` holds.
+pub(super) fn write(out: &mut Exposition, observed: &Observed, broker: &Broker) {
+    log(out, observed);
+    group_lag(out, observed, broker);
+    process(out, observed);
+    let mut shown = out.family(
+        "onelog_metrics_series_shown",
+        Kind::Gauge,
+        "1 when single series of these are on this page, 0 when they are too many and only on /metrics/detailed.",
+    );
+    shown.sample(&[("of", "partitions")], u8::from(observed.shows_partitions));
+    shown.sample(&[("of", "groups")], u8::from(observed.shows_groups));
+    shown.sample(&[("of", "topics")], u8::from(observed.shown_topics().count() == observed.topics.len()));
+}
+
+fn log(out: &mut Exposition, observed: &Observed) {
+    let log = &observed.log;
+    out.histogram(
+        "onelog_commitlog_append_seconds",
+        "Steps of an append: wait for the append lock, write under it, sync of all that was written.",
+        &[
+            (&[("stage", "wait")], Buckets::from(&log.wait)),
+            (&[("stage", "write")], Buckets::from(&log.write)),
+            (&[("stage", "sync")], Buckets::from(&log.sync)),
+        ],
+    );
+    let mut bytes = out.family(
+        "onelog_commitlog_bytes",
+        Kind::Gauge,
+        "Bytes in commitlog files: live ones some partition still has, unused ones are still to be written, dead is the rest.",
+    );
+    bytes.sample(&[("state", "live")], log.live_bytes);
+    bytes.sample(&[("state", "unused")], log.unused_bytes);
+    bytes.sample(&[("state", "dead")], log.file_bytes.saturating_sub(log.live_bytes + log.unused_bytes));
+    out.gauge("onelog_commitlog_files", "Files of the log.", log.files);
+    for (name, help, value) in [
+        ("onelog_commitlog_start_position_bytes", "Where the log begins.", log.begin.0),
+        ("onelog_commitlog_end_position_bytes", "Where the next batch goes.", log.written.0),
+        ("onelog_commitlog_synced_position_bytes", "Everything below is on stable storage.", log.synced.0),
+        (
+            "onelog_commitlog_flush_behind_bytes",
+            "Written but not synced.",
+            log.written.0.saturating_sub(log.synced.0),
+        ),
+        (
+            "onelog_index_behind_bytes",
+            "Bytes of full files that have no index file yet.",
+            log.unindexed_bytes,
+        ),
+    ] {
+        out.gauge(name, help, value);
+    }
+}
+
+/// By group and topic: the partition that is most behind.
+fn group_lag(out: &mut Exposition, observed: &Observed, broker: &Broker) {
+    let now = broker.clock.now_ms();
+    let mut family = out.family(
+        "onelog_group_lag_seconds",
+        Kind::Gauge,
+        "Age of the oldest record that the group has not committed, over the partitions of the topic.",
+    );
+    for group in observed.groups.iter().filter(|_| observed.shows_groups) {
+        let mut behind: BTreeMap<&str, i64> = BTreeMap::new();
+        for (topic, partition, offset) in &group.offsets {
+            let Some(log) = observed.partition(topic, *partition) else { continue };
+            let age = if *offset >= log.high_watermark() {
+                Some(0)
+            } else {
+                let oldest = broker.store.timestamp_at(log, (*offset).max(log.log_start_offset()));
+                oldest
+                    .ok()
+                    .flatten()
+                    .filter(|timestamp| *timestamp >= 0)
+                    .map(|timestamp| (now - timestamp).max(0))
+            };
+            if let Some(age) = age {
+                behind.entry(topic).and_modify(|most| *most = age.max(*most)).or_insert(age);
+            }
+        }
+        for (topic, ms) in behind {
+            let (seconds, part) = (ms / 1000, ms % 1000);
+            family
+                .sample(&[("group", &group.group_id), ("topic", topic)], format_args!("{seconds}.{part:03}"));
+        }
+    }
+}
+
+fn process(out: &mut Exposition, observed: &Observed) {
+    let process = &observed.process;
+    for (name, help, value) in [
+        ("process_resident_memory_bytes", "Resident memory.", process.resident),
+        ("process_virtual_memory_bytes", "Virtual memory.", process.virtual_memory),
+        ("process_threads", "Threads.", process.threads),
+        ("process_open_fds", "Open files.", process.open_files),
+    ] {
+        if let Some(value) = value {
+            out.gauge(name, help, value);
+        }
+    }
+    if let Some(seconds) = process.start_seconds {
+        out.gauge("process_start_time_seconds", "Start, since the Unix epoch.", seconds);
+    }
+    if let Some(seconds) = process.cpu_seconds {
+        out.counter("process_cpu_seconds_total", "Processor time.", seconds);
+    }
+    if let Some(faults) = process.major_faults {
+        out.counter("onelog_page_faults_major_total", "Page faults that waited for a device.", faults);
+    }
+}
