@@ -15,6 +15,8 @@ use crate::consume_queue::Entry;
 use crate::log_policy::LogPolicy;
 use crate::position::Offset;
 
+pub(crate) use rebuild::LeftBatches;
+
 /// In place of an offset: no segment is active.
 const NONE: Offset = -1;
 

@@ -114,7 +114,7 @@ impl Extents {
     }
 
     /// Keeps memory bounded when the background writer falls behind.
-    pub(super) fn relieve(&self) {
+    pub(crate) fn relieve(&self) {
         if self.pending.len() > PENDING_LIMIT {
             // A failure here repeats at the checkpoint, which reports it; the page stays readable from memory.
             let _retried_at_checkpoint = self.write_pending();

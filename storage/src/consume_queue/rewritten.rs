@@ -1,7 +1,9 @@
 //! Entries whose batches were copied to another place, and ranges that compaction replaced.
 //!
-//! Called by `rewrite` under the partition's lock. Invariant: a page that the last checkpoint may name is never
+//! Called by `partition_log` under its lock, a few pages at a time; between two calls the queue is whole. Invariant: a page that the last checkpoint may name is never
 //! overwritten with other entries: changed pages get new numbers.
+
+use std::ops::Range;
 
 use super::extents::{ENTRIES_PER_PAGE, NO_PAGE};
 use super::{ConsumeQueue, Entry, Extents, PageRef, Tail, entry};
@@ -9,64 +11,91 @@ use crate::error::Error;
 use crate::position::{Offset, Position};
 
 impl ConsumeQueue {
-    /// Points entries at the places that `moved` gives for their base offsets (sorted by offset). `on` is told each
-    /// changed entry, as it was and as it is.
+    /// Points entries at the places that `moved` gives for their base offsets (sorted by offset), in no more than `pages`
+    /// pages. `on` is told each changed entry, as it was and as it is. Returns how many of `moved` are done.
     pub(crate) fn repoint(
         &mut self,
+        numbers: (u32, u32),
+        moved: &[(Offset, Position)],
+        pages: usize,
+        extents: &Extents,
+        mut on: impl FnMut(&Entry, &Entry),
+    ) -> Result<usize, Error> {
+        let mut done = 0;
+        for _ in 0..pages {
+            let rest = &moved[done..];
+            let Some((first, _)) = rest.first() else { return Ok(done) };
+            let index = self.pages.partition_point(|page| page.first_offset <= *first).saturating_sub(1);
+            let next = self.pages.get(index + 1).map(|next| next.first_offset);
+            let count = next.map_or(rest.len(), |next| rest.partition_point(|(offset, _)| *offset < next));
+            self.repoint_page(index, numbers, &rest[..count], extents, &mut on)?;
+            if next.is_none() {
+                let tail = self.load_tail(extents)?;
+                if repoint_entries(tail, rest, &mut on) {
+                    self.tail_changed(extents);
+                }
+            }
+            done += count;
+        }
+        Ok(done)
+    }
+
+    fn repoint_page(
+        &mut self,
+        index: usize,
         (topic, partition): (u32, u32),
         moved: &[(Offset, Position)],
         extents: &Extents,
-        mut on: impl FnMut(&Entry, &Entry),
+        on: &mut impl FnMut(&Entry, &Entry),
     ) -> Result<(), Error> {
-        let (Some(first), Some(last)) = (moved.first(), moved.last()) else { return Ok(()) };
-        let start = self.pages.partition_point(|page| page.first_offset <= first.0).saturating_sub(1);
-        for index in start..self.pages.len() {
-            let page = self.pages[index];
-            if page.first_offset > last.0 {
-                return Ok(());
-            }
-            let mut entries = extents.read_sealed(&page)?;
-            if repoint_entries(&mut entries, moved, &mut on) {
-                let number = extents.allocate();
-                extents.put(number, entry::encode_page(topic, partition, &entries));
-                extents.relieve();
-                extents.free([page.number]);
-                self.pages[index].number = number;
-            }
-        }
-        let tail = self.load_tail(extents)?;
-        if repoint_entries(tail, moved, &mut on) {
-            self.tail_changed(extents);
+        let Some(page) = self.pages.get_mut(index) else { return Ok(()) };
+        let mut entries = extents.read_sealed(page)?;
+        if repoint_entries(&mut entries, moved, on) {
+            let number = extents.allocate();
+            extents.put(number, entry::encode_page(topic, partition, &entries));
+            extents.free([page.number]);
+            page.number = number;
         }
         Ok(())
     }
 
-    /// Puts `entries` in the place of all that begin below `upto`. `gone` is told each entry that was there.
-    pub(crate) fn replace_below(
+    /// Where the page begins that is `count` pages behind the one that holds `from`; `None` behind the last.
+    pub(crate) fn pages_on(&self, from: Offset, count: usize) -> Option<Offset> {
+        let index = self.pages.partition_point(|page| page.first_offset <= from).saturating_sub(1);
+        self.pages.get(index + count).map(|page| page.first_offset)
+    }
+
+    /// Puts `entries` in the place of all that begin in `range`. `gone` is told each entry that was there.
+    pub(crate) fn replace(
         &mut self,
         (topic, partition): (u32, u32),
-        upto: Offset,
-        entries: Vec<Entry>,
+        range: &Range<Offset>,
+        entries: &[Entry],
         extents: &Extents,
         mut gone: impl FnMut(&Entry),
     ) -> Result<(), Error> {
-        let cut = self.pages.partition_point(|page| page.first_offset < upto);
-        let mut kept = Vec::new();
-        for page in &self.pages[..cut] {
-            for entry in extents.read_sealed(page)? {
-                if entry.base_offset < upto { gone(&entry) } else { kept.push(entry) }
+        let first = self.pages.partition_point(|page| page.first_offset < range.start).saturating_sub(1);
+        let cut = self.pages.partition_point(|page| page.first_offset < range.end).max(first);
+        let reaches_tail = cut == self.pages.len();
+        let (mut start, mut before) = (first, Vec::new());
+        for index in first..cut {
+            let entries = extents.read_sealed(&self.pages[index])?;
+            // The page before the range takes part when it has room.
+            let is_full = entries.len() == ENTRIES_PER_PAGE;
+            if is_full && entries.last().is_some_and(|last| last.base_offset < range.start) {
+                start = index + 1;
+            } else {
+                before.extend(entries);
             }
         }
-        let reaches_tail = cut == self.pages.len();
         if reaches_tail {
-            let tail = self.load_tail(extents)?;
-            let from = tail.partition_point(|entry| entry.base_offset < upto);
-            tail[..from].iter().for_each(&mut gone);
-            kept.extend(tail.drain(from..));
+            before.append(self.load_tail(extents)?);
         }
-        let mut replaced = entries;
-        replaced.append(&mut kept);
-        let mut running_max = -1;
+        let from = before.partition_point(|entry| entry.base_offset < range.start);
+        let upto = before.partition_point(|entry| entry.base_offset < range.end);
+        let mut replaced = before;
+        replaced.splice(from..upto, entries.iter().copied()).for_each(|entry| gone(&entry));
+        let mut running_max = start.checked_sub(1).map_or(-1, |index| self.pages[index].running_max);
         for entry in &mut replaced {
             running_max = entry.max_timestamp.max(running_max);
             entry.running_max = running_max;
@@ -78,12 +107,11 @@ impl ConsumeQueue {
             PageRef::of(number, entries)
         });
         let pages: Vec<PageRef> = pages.collect();
-        extents.free(self.pages.splice(..cut, pages).map(|page| page.number));
+        extents.free(self.pages.splice(start..cut, pages).map(|page| page.number));
         if reaches_tail {
             self.tail = Tail::Loaded(replaced.split_off(in_pages));
             self.tail_changed(extents);
         }
-        extents.relieve();
         Ok(())
     }
 

@@ -1,21 +1,32 @@
 //! What takes batches away from a partition or puts them elsewhere: trimming, deletion, rewriting, compaction.
 //!
 //! Called by `admin`, `rewrite` and replay. Invariant: an append to the partition waits for no more than [`STEP`] queue
-//! entries at a time, but where a compaction is put in place.
+//! entries at a time, and between two steps the partition is whole: readers find what was or what is.
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+use std::thread;
+use std::time::Duration;
 
 use super::{Compacted, PartitionLog, PartitionState};
 use crate::consume_queue::{Entry, Extents};
 use crate::error::Error;
 use crate::position::{Offset, Position};
-use crate::segments::SegmentBatch;
+use crate::segments::{LeftBatches, SegmentBatch};
 
-/// Queue entries looked at under a partition's lock at once: ten pages.
+/// Queue pages looked at under a partition's lock at once.
+const STEP_PAGES: usize = 10;
+/// The same in entries.
 const STEP: usize = 850;
 
 impl PartitionLog {
     /// Forgets what lies below the log start. `dead` is told each batch that no one can read any more.
     pub(crate) fn trim(&self, extents: &Extents, mut dead: impl FnMut(&Entry)) -> Result<(), Error> {
-        while self.trim_step(self.log_start_offset(), extents, &mut dead)? {}
+        while self.trim_step(self.log_start_offset(), extents, &mut dead)? {
+            let_others_in();
+        }
         Ok(())
     }
 
@@ -63,11 +74,25 @@ impl PartitionLog {
         wanted: impl Fn(&Entry) -> bool,
     ) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
-        let mut next = Some(from);
+        self.each_entry(from..upto, extents, |entry| {
+            if wanted(entry) {
+                entries.push(*entry);
+            }
+        })?;
+        Ok(entries)
+    }
+
+    fn each_entry(
+        &self,
+        range: Range<Offset>,
+        extents: &Extents,
+        mut visit: impl FnMut(&Entry),
+    ) -> Result<(), Error> {
+        let mut next = Some(range.start);
         while let Some(from) = next.take() {
             let mut count = 0;
             self.state().queue.visit_from(from, extents, |entry| {
-                if entry.base_offset >= upto {
+                if entry.base_offset >= range.end {
                     return false;
                 }
                 if count == STEP {
@@ -75,13 +100,14 @@ impl PartitionLog {
                     return false;
                 }
                 count += 1;
-                if wanted(entry) {
-                    entries.push(*entry);
-                }
+                visit(entry);
                 true
             })?;
+            if next.is_some() {
+                let_others_in();
+            }
         }
-        Ok(entries)
+        Ok(())
     }
 
     /// Gives its queue pages back; `dead` is told each of its batches.
@@ -107,64 +133,131 @@ impl PartitionLog {
         extents: &Extents,
         mut on: impl FnMut(&Entry, &Entry),
     ) -> Result<(), Error> {
-        for moved in moved.chunks(STEP) {
-            let mut state = self.state();
-            let counted_from = state.trimmed_upto;
-            state.queue.repoint((self.topic, self.partition), moved, extents, |before, after| {
-                if before.last_offset() >= counted_from {
-                    on(before, after);
-                }
-            })?;
+        let mut rest = moved;
+        loop {
+            let done = {
+                let mut state = self.state();
+                let counted_from = state.trimmed_upto;
+                let numbers = (self.topic, self.partition);
+                state.queue.repoint(numbers, rest, STEP_PAGES, extents, |before, after| {
+                    if before.last_offset() >= counted_from {
+                        on(before, after);
+                    }
+                })?
+            };
+            rest = &rest[done..];
+            extents.relieve();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            let_others_in();
         }
-        Ok(())
     }
 
-    /// Puts the outcome of a compaction in the place of everything below its end. `live` is told each entry of it that can
-    /// be read, `dead` each that could be before.
+    /// Puts the outcome of a compaction in the place of everything below its end, from the oldest on: a value goes before
+    /// the tombstone that removed it. `live` is told each entry of it that can be read, `dead` each that could be before.
     pub(crate) fn apply_compaction(
         &self,
         compacted: Compacted,
-        entries: Vec<Entry>,
+        entries: &[Entry],
         extents: &Extents,
         live: impl Fn(&Entry),
         dead: impl Fn(&Entry),
     ) -> Result<(), Error> {
-        let mut state = self.state();
-        if self.is_deleted()
-            || state.compacted.as_ref().is_some_and(|done| done.generation >= compacted.generation)
-        {
+        let is_done = |done: &Compacted| done.generation >= compacted.generation;
+        if self.compacted().is_some_and(|done| is_done(&done)) {
             return Ok(());
         }
+        let mut outcome = Outcome { from: 0, upto: compacted.upto, entries };
+        while self.compaction_step(&mut outcome, extents, &live, &dead)? {
+            extents.relieve();
+            let_others_in();
+        }
+        extents.relieve();
+        self.rebuild_segments(compacted, extents)
+    }
+
+    /// Puts some pages' worth of the outcome in place. Returns whether there is more to do.
+    fn compaction_step(
+        &self,
+        outcome: &mut Outcome<'_>,
+        extents: &Extents,
+        live: impl Fn(&Entry),
+        dead: impl Fn(&Entry),
+    ) -> Result<bool, Error> {
+        let mut state = self.state();
+        if self.is_deleted() {
+            return Ok(false);
+        }
         let counted_from = state.trimmed_upto;
-        let entries: Vec<Entry> =
-            entries.into_iter().filter(|entry| entry.last_offset() >= counted_from).collect();
-        let added: u64 = entries.iter().map(|entry| u64::from(entry.size)).sum();
-        entries.iter().for_each(live);
+        let upto = state.queue.pages_on(outcome.from, STEP_PAGES).unwrap_or(Offset::MAX).min(outcome.upto);
+        let range = outcome.from..upto;
+        let entries = outcome.take_below(upto);
+        let entries = entries.iter().filter(|entry| entry.last_offset() >= counted_from).copied();
+        let entries: Vec<Entry> = entries.collect();
         let mut removed = 0;
-        state.queue.replace_below(
-            (self.topic, self.partition),
-            compacted.upto,
-            entries,
-            extents,
-            |entry| {
-                if entry.last_offset() >= counted_from {
-                    removed += u64::from(entry.size);
-                    dead(entry);
-                }
-            },
-        )?;
-        let mut left = Vec::new();
-        let boundary = state.segments.active_base().unwrap_or(Offset::MAX);
-        state.queue.visit_from(counted_from, extents, |entry| {
-            left.push(SegmentBatch::of(entry));
-            entry.base_offset < boundary
+        state.queue.replace((self.topic, self.partition), &range, &entries, extents, |entry| {
+            if entry.last_offset() >= counted_from {
+                removed += u64::from(entry.size);
+                dead(entry);
+            }
         })?;
+        entries.iter().for_each(live);
+        let added: u64 = entries.iter().map(|entry| u64::from(entry.size)).sum();
         // What was removed counts as trimmed, so that the bytes behind any segment stay what they are.
-        let (segment_bytes, appended) = (self.policy().segment_bytes, state.appended_bytes);
-        let moved_up = state.segments.rebuild(compacted.upto, left.into_iter(), segment_bytes, appended);
+        let moved_up = added.saturating_sub(state.trimmed_bytes + removed);
         state.appended_bytes += moved_up;
-        state.trimmed_bytes = (state.trimmed_bytes + moved_up + removed).saturating_sub(added);
-        state.compacted = Some(Box::new(compacted));
-        Ok(())
+        state.segments.move_up(moved_up);
+        state.trimmed_bytes = state.trimmed_bytes + moved_up + removed - added;
+        Ok(outcome.from < outcome.upto)
+    }
+
+    /// The segments of what a compaction left.
+    fn rebuild_segments(&self, compacted: Compacted, extents: &Extents) -> Result<(), Error> {
+        loop {
+            let (from, untouched) = {
+                let state = self.state();
+                (state.trimmed_upto, state.segments.untouched_from(compacted.upto))
+            };
+            let mut left = LeftBatches::new(compacted.upto, self.policy().segment_bytes);
+            self.each_entry(from..untouched, extents, |entry| left.add(&SegmentBatch::of(entry)))?;
+            let mut state = self.state();
+            if self.is_deleted() {
+                return Ok(());
+            }
+            // Else some of it was trimmed meanwhile.
+            if (state.trimmed_upto, state.segments.untouched_from(compacted.upto)) == (from, untouched) {
+                let appended = state.appended_bytes;
+                let moved_up = state.segments.rebuild(left, appended);
+                state.appended_bytes += moved_up;
+                state.trimmed_bytes += moved_up;
+                state.compacted = Some(Box::new(compacted));
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Between two steps. The lock is not fair: who lets it go and takes it again at once is before all who wait for it.
+fn let_others_in() {
+    thread::sleep(Duration::from_micros(20));
+}
+
+/// What is still to be put in place of a compaction.
+struct Outcome<'a> {
+    from: Offset,
+    upto: Offset,
+    /// In offset order.
+    entries: &'a [Entry],
+}
+
+impl<'a> Outcome<'a> {
+    /// Takes what begins below `upto`.
+    fn take_below(&mut self, upto: Offset) -> &'a [Entry] {
+        let (taken, rest) =
+            self.entries.split_at(self.entries.partition_point(|entry| entry.base_offset < upto));
+        self.entries = rest;
+        self.from = upto;
+        taken
     }
 }

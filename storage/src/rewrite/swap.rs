@@ -34,10 +34,11 @@ pub(crate) fn swap(
         let numbers = (compaction.topic, compaction.partition);
         let frames = frames.remove(&numbers).unwrap_or_default();
         let Some(partition) = catalog.partition(numbers.0, numbers.1) else { continue };
-        let entries = frames.iter().map(|(header, file)| entry_of(header, file)).collect::<Result<_, _>>()?;
+        let entries =
+            frames.iter().map(|(header, file)| entry_of(header, file)).collect::<Result<Vec<_>, _>>()?;
         let compacted = Compacted { upto: compaction.upto, generation: compaction.generation, frame };
         let live = |entry: &Entry| add_live(files, entry);
-        partition.apply_compaction(compacted, entries, extents, live, &dead)?;
+        partition.apply_compaction(compacted, &entries, extents, live, &dead)?;
     }
     for ((topic, partition), frames) in frames {
         let Some(partition) = catalog.partition(topic, partition) else { continue };

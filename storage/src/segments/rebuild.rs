@@ -1,45 +1,46 @@
 //! Segments after a compaction, from what is left of their batches.
 //!
-//! Called with the partition's locked state when a compacted range has been swapped in. What compaction did not touch
+//! Called by `partition_log` when a compacted range has been swapped in. What compaction did not touch
 //! keeps its segments, for the active one and the ages of the closed ones must not change under it.
 
 use super::{NO_SEGMENT, Segment, SegmentBatch, Segments};
 use crate::position::Offset;
 
 impl Segments {
-    /// Takes in what a compaction left: `batches` are those left of the partition from its log start on, in offset order;
-    /// those of segments that begin at or above `upto` may follow or be missing. Compacted segments are joined up to
-    /// `segment_bytes` (Kafka's `Cleaner.groupSegmentsBySize`), so that they do not shrink without end.
+    /// Where the segments begin that a compaction below `upto` does not touch.
+    pub(crate) fn untouched_from(&self, upto: Offset) -> Offset {
+        let untouched = self.iter().find(|segment| segment.base_offset >= upto);
+        untouched.map_or(Offset::MAX, |segment| segment.base_offset)
+    }
+
+    /// Takes in what a compaction left: `left` has all batches from the log start to [`Segments::untouched_from`].
     ///
     /// Start bytes count as if what was removed had stood at the front: the sizes of segments, and the bytes from any of
     /// them to the log's end, are those of the batches that are left. Batches can also have grown by a little (delete
     /// horizons lengthen timestamp deltas); where there is no room for that at the front, all start bytes move up.
     /// Returns by how much: `PartitionState::appended_bytes` has to move up by the same.
-    pub(crate) fn rebuild(
-        &mut self,
-        upto: Offset,
-        batches: impl Iterator<Item = SegmentBatch>,
-        segment_bytes: u64,
-        appended_bytes: u64,
-    ) -> u64 {
-        let kept = self.closed().partition_point(|segment| segment.base_offset < upto);
+    pub(crate) fn rebuild(&mut self, left: LeftBatches, appended_bytes: u64) -> u64 {
+        let kept = self.closed().partition_point(|segment| segment.base_offset < left.upto);
         let kept: Vec<Segment> = self.closed()[kept..].to_vec();
-        if self.active.base_offset < upto {
+        if self.active.base_offset < left.upto {
             self.active = NO_SEGMENT;
         }
         let next = kept.first().or(self.active()).copied();
-        let boundary = next.map_or(Offset::MAX, |next| next.base_offset);
-        let mut groups = Groups { upto, segment_bytes, groups: Vec::new() };
-        for batch in batches.take_while(|batch| batch.base_offset < boundary) {
-            groups.add(&batch);
-        }
         let end_bytes = next.map_or(appended_bytes, |next| next.start_bytes);
-        let missing = groups.total().saturating_sub(end_bytes);
-        let mut closed = groups.before(end_bytes + missing);
+        let missing = left.total().saturating_sub(end_bytes);
+        let mut closed = left.before(end_bytes + missing);
         closed.extend(kept.iter().map(|segment| segment.moved_up(missing)));
         self.set_closed(closed);
         self.active = self.active.moved_up(missing);
         missing
+    }
+
+    /// Moves all start bytes up, as `PartitionState::appended_bytes` does.
+    pub(crate) fn move_up(&mut self, bytes: u64) {
+        if let Some(closed) = &mut self.closed {
+            closed.0.iter_mut().for_each(|segment| segment.start_bytes += bytes);
+        }
+        self.active = self.active.moved_up(bytes);
     }
 }
 
@@ -50,15 +51,22 @@ impl Segment {
     }
 }
 
-/// Segments in the making, each with its size.
-struct Groups {
+/// What a compaction left, as segments in the making, each with its size. Compacted segments are joined up to
+/// `segment_bytes` (Kafka's `Cleaner.groupSegmentsBySize`), so that they do not shrink without end.
+pub(crate) struct LeftBatches {
     upto: Offset,
     segment_bytes: u64,
     groups: Vec<(Segment, u64)>,
 }
 
-impl Groups {
-    fn add(&mut self, batch: &SegmentBatch) {
+impl LeftBatches {
+    /// `upto` is where the compaction ended.
+    pub(crate) fn new(upto: Offset, segment_bytes: u64) -> Self {
+        Self { upto, segment_bytes, groups: Vec::new() }
+    }
+
+    /// Takes the next batch, in offset order.
+    pub(crate) fn add(&mut self, batch: &SegmentBatch) {
         let size = u64::from(batch.size);
         // The rest of a segment that was compacted in part is still dirty: it is not joined with what is clean.
         let upto = self.upto;

@@ -46,6 +46,13 @@ impl Log {
         self.segments.deletable(now_ms, policy, &self.bounds)
     }
 
+    fn rebuild(&mut self, upto: Offset, left: &[SegmentBatch], segment_bytes: u64) -> u64 {
+        let mut batches = LeftBatches::new(upto, segment_bytes);
+        let untouched = self.segments.untouched_from(upto);
+        left.iter().filter(|batch| batch.base_offset < untouched).for_each(|batch| batches.add(batch));
+        self.segments.rebuild(batches, self.bounds.appended_bytes)
+    }
+
     fn start_at(&mut self, log_start: Offset) {
         self.bounds.log_start = log_start;
         self.segments.truncate_front(log_start, self.bounds.log_end);
@@ -164,7 +171,7 @@ fn compacted_segments_are_joined_and_the_others_stay() {
     let left = [(0, 40, 5), (1, 50, 3), (2, 20, 9), (3, 100, 1), (4, 60, 2), (5, 10, 4)];
     let batches =
         left.map(|(base_offset, size, max_timestamp)| SegmentBatch { base_offset, size, max_timestamp });
-    let missing = log.segments.rebuild(3, batches.into_iter(), 100, log.bounds.appended_bytes);
+    let missing = log.rebuild(3, &batches, 100);
     assert_eq!(missing, 0);
     let seen: Vec<_> = log
         .segments
@@ -181,7 +188,7 @@ fn segment_compacted_in_part_is_split_where_it_is_still_dirty() {
     let mut log = Log::of(&wide, &[(100, 1), (100, 2), (100, 3), (100, 4)]);
     let batches = [(0, 10, 1), (1, 10, 2), (2, 100, 3)]
         .map(|(base_offset, size, max_timestamp)| SegmentBatch { base_offset, size, max_timestamp });
-    log.segments.rebuild(2, batches.into_iter(), 300, log.bounds.appended_bytes);
+    log.rebuild(2, &batches, 300);
     assert_eq!(log.bases(), [0, 2, 3]);
 }
 
@@ -193,7 +200,7 @@ fn batches_that_grew_move_everything_up() {
         size,
         max_timestamp,
     });
-    assert_eq!(log.segments.rebuild(2, batches.into_iter(), 1, log.bounds.appended_bytes), 7);
+    assert_eq!(log.rebuild(2, &batches, 1), 7);
     let starts: Vec<u64> = log.segments.iter().map(|segment| segment.start_bytes).collect();
     assert_eq!(starts, [0, 104, 207]);
 }
