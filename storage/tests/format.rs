@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use protocol::record_batch::RecordBatchView;
 use storage::disk::LocalDisk;
-use storage::{Append, Configs, FlushMode, Store};
+use storage::{Append, Clock, Configs, FindQuery, FlushMode, Store};
 use support::{Producer, append, batch, config, keyed_batch, open, read_all};
 use uuid::Uuid;
 
@@ -25,8 +25,8 @@ fn fixture(name: &str) -> PathBuf {
 /// All files of the log and its projections, relative to `dir`. `format` holds a random id and is not pinned.
 fn pinned(dir: &Path) -> Vec<String> {
     let mut names = vec!["checkpoint".to_owned()];
-    for folder in ["commitlog", "consumequeue", "snapshot"] {
-        let files = fs::read_dir(dir.join(folder)).unwrap();
+    for folder in ["commitlog", "consumequeue", "snapshot", "index"] {
+        let Ok(files) = fs::read_dir(dir.join(folder)) else { continue };
         let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
         names.extend(files.filter(|name| !name.ends_with(".spare")).map(|name| format!("{folder}/{name}")));
     }
@@ -123,6 +123,46 @@ fn check_rewritten(store: &Store) {
     assert!(store.topics().iter().all(|topic| topic.number() != 2));
 }
 
+/// An index file says when it was made.
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now_ms(&self) -> i64 {
+        1_800_000_000_000
+    }
+}
+
+/// A sealed file whose index file has a partition table and a key table, the latter of one topic only.
+fn write_indexed(dir: &Path) {
+    let config = config(dir, FlushMode::Sync);
+    let (store, _) =
+        Store::open(config, Arc::new(LocalDisk), Arc::new(FixedClock), Box::new(|_| {})).unwrap();
+    let configs = Configs::from([("onelog.index.keys".to_owned(), "true".to_owned())]);
+    let (keyed, _) = store.create_topic("keyed", Uuid::from_u128(1), 1, configs).unwrap();
+    let (other, _) = store.create_topic("other", Uuid::from_u128(2), 2, Configs::default()).unwrap();
+    for round in 0..40_i64 {
+        let record = |number: i64| (format!("key {number}").into_bytes(), Some(vec![7; 600]));
+        append(
+            &store,
+            &keyed.partition(0).unwrap(),
+            keyed_batch(&[record(round % 9), record(round)], 1000 - round),
+        );
+        let partition = other.partition(i32::from(round % 2 == 0)).unwrap();
+        append(&store, &partition, keyed_batch(&[record(round)], round));
+    }
+    store.flush().unwrap();
+    assert_eq!(store.build_index_files().unwrap(), 1);
+    store.close().unwrap();
+}
+
+fn check_indexed(store: &Store) {
+    assert_eq!(store.build_index_files().unwrap(), 0, "the index file is taken as it is");
+    let query = FindQuery { topic: "keyed", key: b"key 3", from_ms: None, to_ms: None, limit: 10 };
+    let found = store.find_by_key(&query).unwrap().records;
+    let offsets: Vec<i64> = found.iter().map(|record| record.offset).collect();
+    assert_eq!(offsets, [78, 60, 42, 24, 7, 6]);
+}
+
 fn copy(from: &Path, to: &Path) {
     for name in pinned(from).iter().map(String::as_str).chain(["format"]) {
         fs::create_dir_all(to.join(name).parent().unwrap()).unwrap();
@@ -168,12 +208,37 @@ fn opens_with_and_without_projections(name: &str, check: fn(&Store)) {
 fn the_same_operations_write_the_same_bytes_as_version_1() {
     writes_the_same_bytes("v1", write_reference);
     writes_the_same_bytes("v1-rewritten", write_rewritten);
+    writes_the_same_bytes("v1-indexed", write_indexed);
 }
 
 #[test]
 fn a_directory_of_version_1_opens_with_and_without_its_projections() {
     opens_with_and_without_projections("v1", check);
     opens_with_and_without_projections("v1-rewritten", check_rewritten);
+    opens_with_and_without_projections("v1-indexed", check_indexed);
+}
+
+/// It is taken as it is; were it not, another would be made.
+#[test]
+fn index_file_of_version_1_stays_and_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&fixture("v1-indexed"), dir.path());
+    let names =
+        || pinned(dir.path()).into_iter().filter(|name| name.starts_with("index/")).collect::<Vec<_>>();
+    let index = names();
+    assert_eq!(index, ["index/20270115080000000"]);
+    let before = fs::read(dir.path().join(&index[0])).unwrap();
+    assert_eq!(&before[..8], b"OLIX\0\0\0\x01");
+    let (store, _) = open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Sync)).unwrap();
+    check_indexed(&store);
+    assert_eq!((names(), fs::read(dir.path().join(&index[0])).unwrap()), (index, before));
+    store.close().unwrap();
+    drop(store);
+
+    fs::write(dir.path().join(&names()[0]), [0; 100]).unwrap();
+    let (store, _) = open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Sync)).unwrap();
+    assert_eq!(store.build_index_files().unwrap(), 1, "a damaged one is made anew");
+    check_indexed(&store);
 }
 
 #[test]
