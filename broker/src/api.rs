@@ -21,6 +21,7 @@ mod group_admin;
 mod group_membership;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
@@ -66,6 +67,7 @@ pub(crate) static APIS: &[Entry] = &[
     entry::<describe_log_dirs::DescribeLogDirs>(),
     entry::<create_partitions::CreatePartitions>(),
     entry::<incremental_alter_configs::IncrementalAlterConfigs>(),
+    entry::<list_config_resources::ListConfigResources>(),
     entry::<describe_cluster::DescribeCluster>(),
     entry::<describe_topic_partitions::DescribeTopicPartitions>(),
     entry::<find_coordinator::FindCoordinator>(),

@@ -4,6 +4,7 @@
 //! table ([`keys::KEYS`]) is the source of every name, default and range. Nothing here logs or opens sockets: remarks are
 //! handed back as [`Notice`]s.
 
+pub(crate) mod dynamic;
 mod keys;
 mod listeners;
 mod properties;
@@ -17,6 +18,7 @@ use storage::FlushMode;
 use thiserror::Error;
 
 use crate::coordinator::group;
+pub(crate) use keys::find as find_key;
 pub use keys::{KEYS, Key, Kind, Role};
 pub use listeners::{HostPort, ListenerConfig};
 use settings::Settings;
@@ -270,5 +272,7 @@ impl Default for GroupConfig {
     }
 }
 
+#[cfg(test)]
+mod document;
 #[cfg(test)]
 mod tests;

@@ -13,15 +13,18 @@ use std::collections::BTreeMap;
 
 use storage::Configs;
 
-use crate::config::{Config, KEYS, Kind};
+use crate::config::{Config, find_key};
+use crate::stored_configs::Scope;
 pub(crate) use keys::{TOPIC_KEYS, TopicKey, find};
 pub(crate) use log_policy::policies;
-pub(crate) use value::{canonical, list};
+pub(crate) use value::{canonical, invalid_value, list};
 
 /// Where a value comes from; the numbers are Kafka's `ConfigSource`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Topic,
+    Group,
+    ClientMetrics,
     DynamicBroker,
     DynamicDefaultBroker,
     StaticBroker,
@@ -32,6 +35,8 @@ impl Source {
     pub(crate) fn code(self) -> i8 {
         match self {
             Self::Topic => 1,
+            Self::ClientMetrics => 7,
+            Self::Group => 8,
             Self::DynamicBroker => 2,
             Self::DynamicDefaultBroker => 3,
             Self::StaticBroker => 4,
@@ -43,7 +48,7 @@ impl Source {
 /// One place that says something about a config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Setting<'a> {
-    pub(crate) key: &'static str,
+    pub(crate) key: Cow<'static, str>,
     pub(crate) value: Cow<'a, str>,
     pub(crate) source: Source,
 }
@@ -59,13 +64,8 @@ impl Setting<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BrokerLayers<'a> {
     pub(crate) config: &'a Config,
-    /// As in `Store::broker_configs`: a plain key holds for all brokers, `<node id>/<key>` for one.
+    /// As in `Store::broker_configs`, see `stored_configs`.
     pub(crate) dynamic: &'a Configs,
-}
-
-/// Name of a dynamic config of one broker in `Store::broker_configs`.
-pub(crate) fn per_broker_key(node_id: i32, key: &str) -> String {
-    format!("{node_id}/{key}")
 }
 
 impl<'a> BrokerLayers<'a> {
@@ -75,27 +75,29 @@ impl<'a> BrokerLayers<'a> {
         let mut settings = Vec::new();
         let mut layer = |source, value_of: &dyn Fn(&str) -> Option<&'a str>| {
             let values = names.iter().filter_map(|key| value_of(key).map(|value| (*key, value)));
-            settings.extend(values.map(|(key, value)| Setting { key, value: Cow::Borrowed(value), source }));
+            settings.extend(values.map(|(key, value)| Setting {
+                key: Cow::Borrowed(key),
+                value: Cow::Borrowed(value),
+                source,
+            }));
         };
         if !self.dynamic.is_empty() {
             let dynamic = self.dynamic;
             layer(Source::DynamicBroker, &|key| {
-                dynamic.get(&per_broker_key(node_id, key)).map(String::as_str)
+                dynamic.get(&Scope::Broker(node_id).stored_name(key)).map(String::as_str)
             });
             layer(Source::DynamicDefaultBroker, &|key| dynamic.get(key).map(String::as_str));
         }
         let fixed = &self.config.static_properties;
         layer(Source::StaticBroker, &|key| fixed.get(key).map(String::as_str));
-        layer(Source::Default, &|key| {
-            KEYS.iter().find(|known| known.name == key).and_then(|known| known.default)
-        });
+        layer(Source::Default, &|key| find_key(key).and_then(|known| known.default));
         settings
     }
 
     /// What each layer says about a topic config, strongest first; broker keys with their own values and units.
     pub(crate) fn topic_settings(&self, key: &'static TopicKey, overrides: &'a Configs) -> Vec<Setting<'a>> {
         let own = overrides.get(key.name).map(|value| Setting {
-            key: key.name,
+            key: Cow::Borrowed(key.name),
             value: Cow::Borrowed(value.as_str()),
             source: Source::Topic,
         });
@@ -208,20 +210,7 @@ fn throttled_replicas(name: &str, value: &str) -> Result<(), String> {
         "{name} must be the literal '*' or a list of replicas in the following format: \
          [partitionId]:[brokerId],[partitionId]:[brokerId],..."
     );
-    Err(value::invalid_value(name, &format!("[{}]", elements.join(", ")), &why))
-}
-
-/// Kafka's `ConfigType` of a value.
-pub(crate) fn type_code(kind: Kind) -> i8 {
-    match kind {
-        Kind::Boolean => 1,
-        Kind::Text | Kind::OneOf(_) => 2,
-        Kind::Int(..) => 3,
-        Kind::Short(..) => 4,
-        Kind::Long(..) => 5,
-        Kind::Double(..) => 6,
-        Kind::List(_) => 7,
-    }
+    Err(invalid_value(name, &format!("[{}]", elements.join(", ")), &why))
 }
 
 #[cfg(test)]

@@ -151,8 +151,10 @@ impl Store {
         let prepare =
             || Ok((metadata_draft(FrameKind::BrokerConfigs, 0, 0, 0, encode_configs(&configs)), configs));
         let apply = |configs, frame| catalog.apply_broker_configs(configs, frame);
-        let ((), end) = append_metadata::<_, _, TopicError>(self.engine(), prepare, apply)?;
-        self.policies_changed();
+        let (changed, end) = append_metadata::<_, _, TopicError>(self.engine(), prepare, apply)?;
+        if changed {
+            self.policies_changed();
+        }
         Ok(end)
     }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::log_policy::Policies;
 use crate::partition_log::PartitionLog;
 use crate::position::Position;
-use crate::topic::{Configs, Topic};
+use crate::topic::{Configs, Topic, UNRELATED_TO_TOPICS};
 
 pub(crate) use payload::{TopicRecord, decode_configs, encode_configs};
 
@@ -140,10 +140,16 @@ impl Catalog {
         self.reserved_producer_ids.fetch_max(below, Ordering::Relaxed);
     }
 
-    pub(crate) fn apply_broker_configs(&self, configs: Configs, frame: Position) {
+    /// Returns whether topics' policies may be others now.
+    pub(crate) fn apply_broker_configs(&self, configs: Configs, frame: Position) -> bool {
         self.broker_configs_frame.store(frame.0, Ordering::Relaxed);
+        let before = self.broker_configs();
+        let changed = !related(&before).eq(related(&configs));
         *self.broker_configs.write().expect("no panic under this lock") = Arc::new(configs);
-        self.topics().iter().for_each(|topic| self.set_policy(topic));
+        if changed {
+            self.topics().iter().for_each(|topic| self.set_policy(topic));
+        }
+        changed
     }
 
     /// Deletions by topic number that must stay known.
@@ -170,4 +176,9 @@ impl Catalog {
     pub(crate) fn raise_next_number(&self, next: u32) {
         self.next_number.fetch_max(next, Ordering::Relaxed);
     }
+}
+
+/// Broker configs that policies of topics may depend on.
+fn related(configs: &Configs) -> impl Iterator<Item = (&String, &String)> {
+    configs.iter().filter(|(name, _)| !name.starts_with(UNRELATED_TO_TOPICS))
 }

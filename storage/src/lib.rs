@@ -62,4 +62,4 @@ pub use space::{Space, SpaceState};
 pub use store::{Event, FlushMode, Listener, Store, StoreConfig};
 pub use timestamp_search::TimestampOffset;
 pub use timings::{BOUNDS_US, TimingCounts};
-pub use topic::{Configs, Topic};
+pub use topic::{Configs, Topic, UNRELATED_TO_TOPICS};

@@ -87,7 +87,9 @@ pub(crate) fn restate(engine: &Engine, in_dead: &impl Fn(Position) -> bool) -> R
             let configs = catalog.broker_configs();
             Ok((metadata_draft(FrameKind::BrokerConfigs, 0, 0, 0, encode_configs(&configs)), configs))
         };
-        let apply = |configs, frame| catalog.apply_broker_configs(Arc::unwrap_or_clone(configs), frame);
+        let apply = |configs, frame| {
+            catalog.apply_broker_configs(Arc::unwrap_or_clone(configs), frame);
+        };
         settle(append_metadata(engine, prepare, apply))?;
     }
     Ok(())

@@ -14,6 +14,9 @@ use crate::position::Position;
 /// Config overrides by Kafka's key, as they were set. Defaults are the broker's business.
 pub type Configs = BTreeMap<String, String>;
 
+/// First character of a name in the broker configs that no topic's policy depends on; what it means is the broker's business.
+pub const UNRELATED_TO_TOPICS: char = '@';
+
 /// A topic that exists, or existed when the caller got hold of it.
 #[derive(Debug)]
 pub struct Topic {

@@ -3,8 +3,7 @@
 //! What the request does not name goes back to its default; IncrementalAlterConfigs is the API that does not. Each resource
 //! has its own outcome, the answer waits until the changes are durable, and by then they hold.
 //!
-//! Deliberate gaps: client metrics and group configs are INVALID_REQUEST, as resource types that are not known. Broker
-//! configs can be changed where they are defaults of topic configs.
+//! Deliberate gaps: broker loggers are INVALID_REQUEST, as a resource type that is not known.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Changing the configs of a topic or of the broker: what AlterConfigs and IncrementalAlterConfigs have in common.
+//! Changing the configs of topics, brokers, groups and client metrics subscriptions: what AlterConfigs and
+//! IncrementalAlterConfigs have in common.
 //!
 //! A change is a function from the configs that were set to those that shall be set; it is checked as a whole, in Kafka's
 //! words (`ConfigAdminManager`, `ConfigurationControlManager`), and then written in one piece. Invariant: changes follow
@@ -13,13 +14,16 @@ use storage::{Configs, Position, Topic, TopicError};
 use super::create_topics::Failure;
 use super::{Reply, Response};
 use crate::broker::Broker;
-use crate::config::{KEYS, Key};
-use crate::topic_config::{self, TOPIC_KEYS, canonical, per_broker_key};
-use crate::{error_map, topics};
+use crate::config::{Kind, dynamic, find_key};
+use crate::stored_configs::Scope;
+use crate::topic_config::{self, BrokerLayers};
+use crate::{client_metrics, error_map, group_config, topics};
 
 pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
 pub(super) const BROKER_LOGGER: i8 = 8;
+pub(super) const CLIENT_METRICS: i8 = 16;
+pub(super) const GROUP: i8 = 32;
 
 /// A resource whose configs can be changed.
 pub(super) enum Resource {
@@ -27,31 +31,70 @@ pub(super) enum Resource {
     /// All brokers, which is to say the default of each.
     AllBrokers,
     ThisBroker,
+    /// A group, which need not exist.
+    Group(String),
+    /// A client metrics subscription, which need not exist.
+    ClientMetrics(String),
 }
 
-/// Finds the resource that a request names.
+/// Finds the resource that a change names.
 pub(super) fn resource(broker: &Broker, kind: i8, name: &str) -> Result<Resource, Failure> {
     match kind {
         TOPIC if name.is_empty() => Err(invalid_request("Default topic resources are not allowed.")),
-        TOPIC => {
-            topics::validate_name(name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
-            broker.store.topic(name).map(Resource::Topic).ok_or_else(|| {
-                (ErrorCode::UnknownTopicOrPartition, format!("The topic '{name}' does not exist."))
-            })
-        }
+        TOPIC => topic(broker, name),
         BROKER if name.is_empty() => Ok(Resource::AllBrokers),
         BROKER => this_broker(broker.config.node_id, name).map(|()| Resource::ThisBroker),
+        GROUP if name.is_empty() => Err(invalid_request("Default group resources are not allowed.")),
+        GROUP => Ok(Resource::Group(name.to_owned())),
+        CLIENT_METRICS if name.is_empty() => Err(invalid_request("Subscription name can't be empty")),
+        CLIENT_METRICS => Ok(Resource::ClientMetrics(name.to_owned())),
         _ => Err(invalid_request(&format!("Unknown resource type {kind}"))),
     }
 }
 
-fn this_broker(node_id: i32, name: &str) -> Result<(), Failure> {
+/// The topic called `name`.
+pub(super) fn topic(broker: &Broker, name: &str) -> Result<Resource, Failure> {
+    topics::validate_name(name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
+    broker
+        .store
+        .topic(name)
+        .map(Resource::Topic)
+        .ok_or_else(|| (ErrorCode::UnknownTopicOrPartition, format!("The topic '{name}' does not exist.")))
+}
+
+/// Whether `name` is this broker's id.
+pub(super) fn this_broker(node_id: i32, name: &str) -> Result<(), Failure> {
     match name.parse::<i32>() {
         Ok(id) if id == node_id => Ok(()),
         Ok(_) => {
             Err(invalid_request(&format!("Unexpected broker id, expected {node_id}, but received {name}")))
         }
         Err(_) => Err(invalid_request(&format!("Node id must be an integer, but it is: {name}"))),
+    }
+}
+
+impl Resource {
+    /// Where its configs are stored; a topic keeps its own.
+    pub(super) fn scope(&self, broker: &Broker) -> Option<Scope<'_>> {
+        match self {
+            Self::Topic(_) => None,
+            Self::AllBrokers => Some(Scope::AllBrokers),
+            Self::ThisBroker => Some(Scope::Broker(broker.config.node_id)),
+            Self::Group(name) => Some(Scope::Group(name)),
+            Self::ClientMetrics(name) => Some(Scope::ClientMetrics(name)),
+        }
+    }
+
+    /// Type and default of a config; `None` when the resource has no such config.
+    pub(super) fn known(&self, name: &str) -> Option<(Kind, &'static str)> {
+        match self {
+            Self::Topic(_) => topic_config::find(name).map(|key| (key.kind, key.default)),
+            Self::AllBrokers | Self::ThisBroker => dynamic::kind(name)
+                .map(|kind| (kind, find_key(name).and_then(|key| key.default).unwrap_or_default())),
+            Self::Group(_) => group_config::find(name).map(|key| (key.kind, "")),
+            // Kafka appends to none of these, though two are lists.
+            Self::ClientMetrics(_) => None,
+        }
     }
 }
 
@@ -63,8 +106,8 @@ pub(super) fn apply(
     change: impl FnOnce(&Configs) -> Result<Configs, Failure>,
 ) -> Result<Option<Position>, Failure> {
     let _one_at_a_time = broker.config_changes.lock().expect("nothing panics under this lock");
-    let written = match resource {
-        Resource::Topic(topic) => {
+    let written = match (resource, resource.scope(broker)) {
+        (Resource::Topic(topic), _) => {
             let configs = topic_config::validate(&change(&topic.configs())?)
                 .map_err(|why| (ErrorCode::InvalidConfig, why))?;
             if validate_only {
@@ -72,76 +115,45 @@ pub(super) fn apply(
             }
             broker.store.set_topic_configs(topic, configs)
         }
-        Resource::AllBrokers | Resource::ThisBroker => {
-            let scope =
-                Scope { node_id: matches!(resource, Resource::ThisBroker).then_some(broker.config.node_id) };
+        (_, Some(scope)) => {
             let all = broker.store.broker_configs();
-            let configs = validate_broker(change(&scope.of(&all))?)?;
+            let configs = validate(broker, resource, &all, &change(&scope.of(&all))?)?;
             if validate_only {
                 return Ok(None);
             }
             broker.store.set_broker_configs(scope.replaced(&all, configs))
         }
+        (_, None) => unreachable!("only a topic keeps its own configs"),
     };
     written.map(Some).map_err(|error: TopicError| (error_map::topic_error(&error), error.to_string()))
 }
 
-/// Which part of the stored broker configs is meant.
-struct Scope {
-    /// One broker, or the default of all.
-    node_id: Option<i32>,
-}
-
-impl Scope {
-    fn plain_name<'a>(&self, stored: &'a str) -> Option<&'a str> {
-        match (self.node_id, stored.split_once('/')) {
-            (None, None) => Some(stored),
-            (Some(node_id), Some((id, name))) if id.parse() == Ok(node_id) => Some(name),
-            _ => None,
+/// Checks all that is to be set on something that is no topic.
+fn validate(
+    broker: &Broker,
+    resource: &Resource,
+    all: &Configs,
+    configs: &Configs,
+) -> Result<Configs, Failure> {
+    let layers = BrokerLayers { config: &broker.config, dynamic: all };
+    let in_effect = |name: &str| -> Option<String> {
+        let key = find_key(name)?;
+        layers.settings(&[key.name]).into_iter().next().map(|top| top.value.into_owned())
+    };
+    match resource {
+        Resource::Group(_) => {
+            group_config::validate(&layers, configs).map_err(|why| (ErrorCode::InvalidConfig, why))
         }
-    }
-
-    fn of(&self, all: &Configs) -> Configs {
-        let part = all
-            .iter()
-            .filter_map(|(stored, value)| Some((self.plain_name(stored)?.to_owned(), value.clone())));
-        part.collect()
-    }
-
-    fn replaced(&self, all: &Configs, part: Configs) -> Configs {
-        let others = all.iter().filter(|(stored, _)| self.plain_name(stored).is_none());
-        let mut merged: Configs = others.map(|(stored, value)| (stored.clone(), value.clone())).collect();
-        merged.extend(part.into_iter().map(|(name, value)| match self.node_id {
-            Some(node_id) => (per_broker_key(node_id, &name), value),
-            None => (name, value),
-        }));
-        merged
-    }
-}
-
-/// Broker configs that take effect without a restart: those behind topic configs, which are looked up on every use.
-pub(super) fn is_dynamic(name: &str) -> bool {
-    TOPIC_KEYS.iter().flat_map(|key| key.synonyms).any(|synonym| synonym.key == name)
-}
-
-fn validate_broker(configs: Configs) -> Result<Configs, Failure> {
-    let mut checked = Configs::new();
-    for (name, value) in configs {
-        let key =
-            known(&name).ok_or_else(|| (ErrorCode::InvalidConfig, format!("Unknown config name: {name}")))?;
-        if !is_dynamic(&name) {
-            return Err(invalid_request(&format!("Cannot update these configs dynamically: Set({name})")));
-        }
+        Resource::ClientMetrics(_) => client_metrics::validate(configs).map_err(|wrong| match wrong {
+            client_metrics::Wrong::Config(why) => (ErrorCode::InvalidConfig, why),
+            client_metrics::Wrong::Request(why) => (ErrorCode::InvalidRequest, why),
+        }),
         // INVALID_REQUEST and not INVALID_CONFIG: what Kafka answers (KAFKA-13609).
-        let value = canonical(&name, key.kind, &value).map_err(|why| invalid_request(&why))?;
-        checked.insert(name, value);
+        Resource::ThisBroker | Resource::AllBrokers | Resource::Topic(_) => {
+            let per_broker = matches!(resource, Resource::ThisBroker);
+            dynamic::validate(configs, per_broker, &in_effect).map_err(|why| invalid_request(&why))
+        }
     }
-    Ok(checked)
-}
-
-/// The broker config called `name`.
-pub(super) fn known(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
 }
 
 /// Checks that hold for each resource of both APIs before anything is looked up.
@@ -212,38 +224,4 @@ pub(super) fn change_each<R>(
 
 pub(super) fn invalid_request(why: &str) -> Failure {
     (ErrorCode::InvalidRequest, why.to_owned())
-}
-
-#[cfg(test)]
-mod unit_tests {
-    use super::*;
-
-    fn configs(pairs: &[(&str, &str)]) -> Configs {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn configs_of_one_broker_and_of_all_are_kept_apart() {
-        let all = configs(&[("a", "1"), ("3/a", "2"), ("4/a", "3")]);
-        let (every, three) = (Scope { node_id: None }, Scope { node_id: Some(3) });
-        assert_eq!(every.of(&all), configs(&[("a", "1")]));
-        assert_eq!(three.of(&all), configs(&[("a", "2")]));
-        assert_eq!(
-            three.replaced(&all, configs(&[("b", "9")])),
-            configs(&[("a", "1"), ("3/b", "9"), ("4/a", "3")])
-        );
-        assert_eq!(every.replaced(&all, Configs::new()), configs(&[("3/a", "2"), ("4/a", "3")]));
-    }
-
-    #[test]
-    fn broker_configs_must_be_known_dynamic_and_of_their_type() {
-        assert_eq!(
-            validate_broker(configs(&[("log.retention.ms", "7")])),
-            Ok(configs(&[("log.retention.ms", "7")]))
-        );
-        let error = |name: &str, value: &str| validate_broker(configs(&[(name, value)])).unwrap_err().0;
-        assert_eq!(error("nope", "1"), ErrorCode::InvalidConfig);
-        assert_eq!(error("num.io.threads", "1"), ErrorCode::InvalidRequest);
-        assert_eq!(error("log.retention.ms", "x"), ErrorCode::InvalidRequest);
-    }
 }

@@ -4,8 +4,9 @@
 //! `ConfigurationControlManager`. Each resource changes as a whole or not at all, with its own outcome; the answer waits
 //! until the changes are durable, and by then they hold.
 //!
-//! Deliberate gaps: broker loggers, client metrics and group configs are INVALID_REQUEST. Broker configs can be changed
-//! where they are defaults of topic configs.
+//! Broker configs can be changed where Kafka's can (`config::dynamic`); those that steer nothing here are kept and shown.
+//!
+//! Deliberate gaps: there are no broker loggers whose level could be changed.
 
 use std::sync::Arc;
 
@@ -16,12 +17,14 @@ use protocol::messages::{ApiKey, IncrementalAlterConfigsRequest, IncrementalAlte
 use protocol::{ErrorCode, layouts};
 use storage::{Configs, Position};
 
-use super::config_change::{self, Resource, apply, change_each, check_names, invalid_request, resource};
+use super::config_change::{
+    self, BROKER_LOGGER, Resource, apply, change_each, check_names, invalid_request, resource,
+};
 use super::create_topics::Failure;
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::config::Kind;
-use crate::topic_config::{self, list};
+use crate::topic_config::list;
 
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -74,6 +77,9 @@ fn alter(
     check_names(operations.iter().map(|operation| {
         (&operation.name, operation.config_operation != DELETE && operation.value.is_none())
     }))?;
+    if asked.resource_type == BROKER_LOGGER {
+        return alter_logger(broker, asked).map(|()| None);
+    }
     let resource = resource(broker, asked.resource_type, &asked.resource_name)?;
     apply(broker, &resource, validate_only, |current| altered(&resource, current, operations))
 }
@@ -96,10 +102,7 @@ fn altered(
             }
             APPEND | SUBTRACT => {
                 let verb = if operation.config_operation == APPEND { "APPEND" } else { "SUBTRACT" };
-                let start = list_default(resource, name).ok_or_else(|| {
-                    let why = format!("Can't {verb} to key {name} because its type is not LIST.");
-                    (ErrorCode::InvalidConfig, why)
-                })?;
+                let start = list_default(resource, name, verb)?;
                 let current = configs.get(name).map_or(start, String::as_str);
                 let changed =
                     if verb == "APPEND" { appended(current, value) } else { subtracted(current, value) };
@@ -111,15 +114,34 @@ fn altered(
     Ok(configs)
 }
 
-/// Default of a config that is a list, `None` for any other.
-fn list_default(resource: &Resource, name: &str) -> Option<&'static str> {
-    let (kind, default) = match resource {
-        Resource::Topic(_) => topic_config::find(name).map(|key| (key.kind, key.default))?,
-        Resource::AllBrokers | Resource::ThisBroker => {
-            config_change::known(name).map(|key| (key.kind, key.default.unwrap_or_default()))?
+/// Default of a config that is a list.
+///
+/// # Errors
+/// Kafka's sentence when it is none.
+fn list_default(resource: &Resource, name: &str, verb: &str) -> Result<&'static str, Failure> {
+    let why = match (resource.known(name), resource) {
+        (Some((Kind::List(_), default)), _) => return Ok(default),
+        (Some(_), Resource::AllBrokers | Resource::ThisBroker) => {
+            format!("Config value {} is not allowed for config key: {name}", verb.to_ascii_lowercase())
         }
+        (None, Resource::AllBrokers | Resource::ThisBroker) => format!("Unknown config name: {name}"),
+        _ => format!("Can't {verb} to key {name} because its type is not LIST."),
     };
-    matches!(kind, Kind::List(_)).then_some(default)
+    Err((ErrorCode::InvalidConfig, why))
+}
+
+/// What Kafka answers about loggers that it does not have (`ConfigAdminManager.validateLogLevelConfigs`): there are none.
+fn alter_logger(broker: &Broker, asked: &AlterConfigsResource) -> Result<(), Failure> {
+    config_change::this_broker(broker.config.node_id, &asked.resource_name)?;
+    let Some(operation) = asked.configs.first() else { return Ok(()) };
+    Err(match operation.config_operation {
+        SET | DELETE => {
+            (ErrorCode::InvalidConfig, format!("Logger {} does not exist!", operation.name.as_str()))
+        }
+        APPEND => invalid_request("APPEND operation is not allowed for the BROKER_LOGGER resource"),
+        SUBTRACT => invalid_request("SUBTRACT operation is not allowed for the BROKER_LOGGER resource"),
+        other => invalid_request(&format!("Unknown operations type {other}")),
+    })
 }
 
 fn appended(current: &str, value: &str) -> String {
@@ -173,7 +195,7 @@ mod unit_tests {
         assert_eq!(altered(&Resource::AllBrokers, &current, &operations), Ok(expected));
         let append = [operation("log.retention.ms", APPEND, Some("1"))];
         let refused = altered(&Resource::AllBrokers, &current, &append).unwrap_err();
-        assert_eq!(refused.1, "Can't APPEND to key log.retention.ms because its type is not LIST.");
+        assert_eq!(refused.1, "Config value append is not allowed for config key: log.retention.ms");
         assert!(altered(&Resource::AllBrokers, &current, &[operation("a", 9, Some("1"))]).is_err());
     }
 }

@@ -1,6 +1,8 @@
 //! Requests as a client encodes them, through `dispatch`, against a broker on a directory of its own.
 
 mod admin;
+mod config_shown;
+mod config_verdicts;
 mod configs;
 mod connect;
 mod consume;

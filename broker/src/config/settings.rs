@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ConfigError;
+use super::dynamic::requirement;
 use super::keys::{ACCEPTED_PREFIXES, KEYS, Kind, Role, SECURITY_PREFIXES, find};
 
 /// Where a value came from, for messages.
@@ -71,10 +72,9 @@ impl Settings {
         let Some(key) = find(name) else { return Ok(self.remark(name, unknown(name, &origin))) };
         let value =
             canonical(key.kind, value).map_err(|what| ConfigError(format!("{origin}: {name} {what}")))?;
-        let notice = (key.role == Role::Accepted).then(|| Notice {
-            warning: false,
-            text: format!("{origin}: {name} is accepted and has no meaning here"),
-        });
+        requirement(name, &value)
+            .map_err(|what| ConfigError(format!("{origin}: {what}, but it is {value}")))?;
+        let notice = (key.role == Role::Accepted).then(|| without_meaning(name, &origin));
         self.set.insert(key.name, Setting { value, origin });
         Ok(notice.and_then(|notice| self.remark(name, notice)))
     }
@@ -157,19 +157,23 @@ impl Settings {
     }
 }
 
+fn is_in(family: &[&str], name: &str) -> bool {
+    family.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn without_meaning(name: &str, origin: &Origin) -> Notice {
+    let warning = is_in(SECURITY_PREFIXES, name);
+    let text = if warning {
+        format!("{origin}: {name} has no effect: this broker has no security yet, every client is let in")
+    } else {
+        format!("{origin}: {name} is accepted and has no meaning here")
+    };
+    Notice { warning, text }
+}
+
 fn unknown(name: &str, origin: &Origin) -> Notice {
-    let is_in = |family: &[&str]| family.iter().any(|prefix| name.starts_with(prefix));
-    if is_in(SECURITY_PREFIXES) {
-        let text = format!(
-            "{origin}: {name} has no effect: this broker has no security yet, every client is let in"
-        );
-        return Notice { warning: true, text };
-    }
-    if is_in(ACCEPTED_PREFIXES) {
-        return Notice {
-            warning: false,
-            text: format!("{origin}: {name} is accepted and has no meaning here"),
-        };
+    if is_in(SECURITY_PREFIXES, name) || is_in(ACCEPTED_PREFIXES, name) {
+        return without_meaning(name, origin);
     }
     let nearest = KEYS
         .iter()
@@ -208,7 +212,7 @@ fn canonical(kind: Kind, value: &str) -> Result<String, String> {
                 None => Ok(value.to_owned()),
             }
         }
-        Kind::Text | Kind::OneOf(_) => Ok(value.to_owned()),
+        Kind::Text | Kind::OneOf(_) | Kind::Class | Kind::Password => Ok(value.to_owned()),
     }
 }
 

@@ -25,11 +25,15 @@ pub(crate) fn canonical(name: &str, kind: Kind, value: &str) -> Result<String, S
         Kind::Int(min, max) => integer(name, value, "INT", i64::from(min), i64::from(max), i32::MAX.into()),
         Kind::Long(min, max) => integer(name, value, "LONG", min, max, i64::MAX),
         Kind::Double(min, max) => double(name, value, min, max),
-        Kind::Text => Ok(value.to_owned()),
+        Kind::Text | Kind::Class | Kind::Password => Ok(value.to_owned()),
         Kind::OneOf(words) if words.contains(&value) => Ok(value.to_owned()),
         Kind::OneOf(words) => invalid(format!("String must be one of: {}", words.join(", "))),
         Kind::List(words) => {
             let elements = list(value);
+            let holes = value.split(',').any(|element| element.trim().is_empty());
+            if !words.is_empty() && !value.is_empty() && holes {
+                return Err(format!("Configuration '{name}' values must not be empty."));
+            }
             match elements.iter().find(|element| !words.is_empty() && !words.contains(element)) {
                 Some(element) => {
                     let why = format!("String must be one of: {}", words.join(", "));

@@ -126,7 +126,9 @@ pub(super) fn apply_metadata(
             }
         }
         FrameKind::ProducerIds => catalog.apply_producer_ids(header.base_offset, header.position),
-        FrameKind::BrokerConfigs => catalog.apply_broker_configs(decode_configs(payload)?, header.position),
+        FrameKind::BrokerConfigs => {
+            catalog.apply_broker_configs(decode_configs(payload)?, header.position);
+        }
         FrameKind::Batch
         | FrameKind::LogStart
         | FrameKind::Blank

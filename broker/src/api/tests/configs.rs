@@ -16,6 +16,7 @@ use super::Client;
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const BROKER_LOGGER: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
@@ -89,7 +90,8 @@ fn a_topics_config_shows_value_source_type_and_synonyms() {
         .collect();
     assert_eq!(synonyms, [("max.message.bytes", Some("500"), 1), ("message.max.bytes", Some("1048588"), 5)]);
     let fixed = one(&client, TOPIC, "t", "retention.ms");
-    assert_eq!((fixed.value.as_deref(), fixed.config_source), (Some("3600000"), 4));
+    // As Kafka, which names no source when the strongest of the broker's keys, log.retention.ms, is not set.
+    assert_eq!((fixed.value.as_deref(), fixed.config_source), (Some("3600000"), 5));
     let default = one(&client, TOPIC, "t", "min.cleanable.dirty.ratio");
     assert_eq!((default.value.as_deref(), default.config_source, default.config_type), (Some("0.5"), 5, 6));
     assert_eq!(describe(&client, TOPIC, "t", &[]).configs.len(), 34);
@@ -105,7 +107,9 @@ fn resources_that_are_not_there_are_errors_of_their_own() {
     assert_eq!(code(BROKER, "x"), ErrorCode::InvalidRequest.code());
     assert_eq!(code(BROKER_LOGGER, ""), ErrorCode::InvalidRequest.code());
     assert_eq!(code(BROKER_LOGGER, "0"), 0);
-    assert_eq!(code(GROUP, "g"), ErrorCode::InvalidRequest.code());
+    assert_eq!(code(GROUP, ""), ErrorCode::InvalidRequest.code());
+    assert_eq!(code(CLIENT_METRICS, ""), ErrorCode::InvalidRequest.code());
+    assert_eq!(code(7, "g"), ErrorCode::InvalidRequest.code());
 }
 
 #[test]
@@ -194,6 +198,30 @@ fn broker_configs_are_layered_and_reach_topics() {
         ErrorCode::InvalidRequest.code()
     );
     assert!(one(&client, BROKER, "0", "node.id").read_only);
+}
+
+#[test]
+fn groups_and_subscriptions_keep_their_configs_over_a_restart() {
+    let mut client = Client::with_config(&[("onelog.flush", "sync")]);
+    let session = "consumer.session.timeout.ms";
+    assert_eq!(alter(&client, GROUP, "g", &[(session, SET, Some("45001"))]), (0, String::new()));
+    assert_eq!(alter(&client, CLIENT_METRICS, "m", &[("interval.ms", SET, Some("1000"))]).0, 0);
+    assert_eq!(alter(&client, BROKER, "", &[("nope", SET, Some("1"))]).0, 0);
+    client = client.reopened();
+    let group = one(&client, GROUP, "g", session);
+    assert_eq!((group.value.as_deref(), group.config_source), (Some("45001"), 8));
+    let synonyms: Vec<&str> = group.synonyms.iter().map(|synonym| synonym.name.as_str()).collect();
+    assert_eq!(synonyms, [session, "group.consumer.session.timeout.ms"]);
+    assert_eq!(one(&client, GROUP, "other", session).value.as_deref(), Some("45000"));
+    let interval = one(&client, CLIENT_METRICS, "m", "interval.ms");
+    assert_eq!((interval.value.as_deref(), interval.config_source), (Some("1000"), 7));
+    let plugin = one(&client, BROKER, "0", "nope");
+    assert_eq!(
+        (plugin.value, plugin.is_sensitive, plugin.read_only, plugin.config_type),
+        (None, true, true, 0)
+    );
+    assert_eq!(alter(&client, GROUP, "g", &[(session, DELETE, None)]).0, 0);
+    assert_eq!(one(&client, GROUP, "g", session).config_source, 5);
 }
 
 #[test]

@@ -191,3 +191,29 @@ fn configs_are_read_and_changed_in_every_version() {
         });
     assert!(changed.iter().all(|response| response.responses[0].error_code == 40));
 }
+
+#[test]
+fn resources_with_configs_are_listed_in_every_version() {
+    let (client, _) = two_topics();
+    let config = incremental::AlterableConfig::default()
+        .with_name("interval.ms".into())
+        .with_value(Some("1000".into()));
+    let subscription = incremental::AlterConfigsResource::default()
+        .with_resource_type(16)
+        .with_resource_name("m".into())
+        .with_configs(vec![config]);
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![subscription]);
+    let set: IncrementalAlterConfigsResponse = client.call(ApiKey::IncrementalAlterConfigs, 1, &request);
+    assert_eq!(set.responses[0].error_code, 0);
+    let listed: Vec<ListConfigResourcesResponse> =
+        answered(&client, ApiKey::ListConfigResources, |_| ListConfigResourcesRequest::default());
+    let names = |response: &ListConfigResourcesResponse| -> Vec<(i8, String)> {
+        let resources = response.config_resources.iter();
+        resources.map(|one| (one.resource_type, one.resource_name.to_string())).collect()
+    };
+    let all = [(2, "t"), (4, "0"), (8, "0"), (16, "m")].map(|(kind, name)| (kind, name.to_owned()));
+    assert_eq!((names(&listed[0]), names(&listed[1])), (vec![(16, "m".to_owned())], all.to_vec()));
+    let strange = ListConfigResourcesRequest::default().with_resource_types(vec![2, 7]);
+    let refused: ListConfigResourcesResponse = client.call(ApiKey::ListConfigResources, 1, &strange);
+    assert_eq!(refused.error_code, 35);
+}
