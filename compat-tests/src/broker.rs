@@ -216,11 +216,14 @@ impl Drop for Broker {
     }
 }
 
-/// Configs that both brokers get: four partitions as most client suites assume, groups that form at once.
+/// Configs that both brokers get: four partitions as most client suites assume, groups that form at once, few internal
+/// partitions.
 const COMMON_CONFIG: &str = "num.partitions=4\n\
                              group.initial.rebalance.delay.ms=0\n\
                              group.min.session.timeout.ms=1000\n\
-                             auto.create.topics.enable=true\n";
+                             auto.create.topics.enable=true\n\
+                             offsets.topic.num.partitions=2\n\
+                             transaction.state.log.num.partitions=2\n";
 
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())

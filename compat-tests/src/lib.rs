@@ -9,6 +9,7 @@ pub mod broker;
 pub mod cases;
 pub mod client;
 pub mod clock;
+pub mod differential;
 pub mod driver;
 pub mod layout;
 pub mod load;

@@ -89,6 +89,25 @@ fn install_kafka() -> Result<OsString> {
     Ok(folder.join("libs").join("*").into_os_string())
 }
 
+/// The folder of Kafka's own message definitions, taken out of the jar that carries them.
+///
+/// # Errors
+/// As [`kafka_class_path`], or the jar has none.
+pub fn kafka_messages() -> Result<PathBuf> {
+    let class_path = PathBuf::from(kafka_class_path()?);
+    let libs = class_path.parent().context("the class path names a folder")?;
+    let jar = files_below(libs)?.into_iter().find(|file| {
+        file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("kafka-clients-"))
+    });
+    let jar = jar.with_context(|| format!("no kafka-clients in {}", libs.display()))?;
+    require("jar", "--version", "Kafka's message definitions are taken out of its jar with the JDK's jar")?;
+    let name = jar.file_name().context("a jar has a name")?.to_string_lossy().into_owned();
+    let folder = install("kafka-messages", &layout::driver_dir("kafka"), &name, |folder| {
+        run(Command::new("jar").current_dir(folder).arg("xf").arg(&jar).arg("common/message"))
+    })?;
+    Ok(folder.join("common").join("message"))
+}
+
 fn rust(binary: &str) -> Result<Vec<OsString>> {
     let program = layout::profile_dir()?.join(binary);
     ensure!(

@@ -10,6 +10,7 @@ mod bench;
 mod checks;
 mod compat;
 mod deny;
+mod differential;
 mod power;
 mod step;
 mod suite;
@@ -57,6 +58,15 @@ enum Task {
     CompatTable,
     /// Writes docs/PROTOCOL_COVERAGE.md from the broker's table of APIs
     Coverage,
+    /// Sends the same frames to Apache Kafka and to this broker and compares every answer, field by field
+    ///
+    /// Options: --only WORD (scenarios with that word in their title), --answers (print every answer). The frames are lines of
+    /// compat-tests/differential, and so are the differences that are known to be right.
+    Differential {
+        /// Handed to the runner
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Checks licences, sources and versions of all dependencies, and known advisories where they can be fetched
     Deny,
     /// Cuts the power of a file system at random moments under load; every acknowledged record is looked for (needs root)
@@ -123,6 +133,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Bench { options } => bench::run(options),
         Task::CompatTable => compat::write_table(),
         Task::Coverage => checks::write_coverage(),
+        Task::Differential { options } => differential::run(options),
         Task::Deny => deny::check(),
         Task::PowerCut { options } => power::run("cut", options),
         Task::SyncFailure { options } => power::run("sync-failure", options),

@@ -27,9 +27,7 @@ pub(super) fn prepare(folder: &Path) -> Result<u16> {
          listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={data}\n\
-         offsets.topic.num.partitions=2\n\
          offsets.topic.replication.factor=1\n\
-         transaction.state.log.num.partitions=2\n\
          transaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\n\
          share.coordinator.state.topic.replication.factor=1\n\
