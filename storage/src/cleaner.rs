@@ -22,6 +22,8 @@ const REWRITES: usize = 8;
 
 /// Runs until the store is closed. Sleeps until something closed, moved or was deleted, or until retention is due.
 pub(crate) fn run(engine: &Arc<Engine>) {
+    // What the last process did not come to: on a full disk nothing else would wake this thread.
+    engine.cleaner.notify();
     let due = engine.config.retention_check.min(FIRST_RETENTION_CHECK);
     let pause = |failing| if failing { RETRY.min(due) } else { due };
     Retried::new("cleaning").rounds(engine, &engine.cleaner, pause, round, ROUND);
