@@ -152,6 +152,17 @@ impl Broker {
         self.process.as_mut().context("the broker does not run")?.freeze()
     }
 
+    /// Does `work` while the broker stands still outside the kernel.
+    ///
+    /// # Errors
+    /// It does not run or does not stop, or what `work` says.
+    pub fn while_frozen(&mut self, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        let process = self.process.as_mut().context("the broker does not run")?;
+        process.freeze_outside_kernel()?;
+        work()?;
+        process.thaw()
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         self.process = None;

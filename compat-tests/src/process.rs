@@ -60,15 +60,40 @@ impl GuardedProcess {
     /// # Errors
     /// The process is gone, or does not stop within five seconds.
     pub fn freeze(&mut self) -> Result<()> {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-STOP", &pid]).status().context("cannot run kill")?;
-        ensure!(sent.success(), "the process cannot be stopped");
-        let tasks = Path::new("/proc").join(&pid).join("task");
+        self.freeze_until(&['T', 't', 'D', 'Z', 'X'])
+    }
+
+    /// The same, but also waits until no thread is inside the kernel: nothing is answered there meanwhile.
+    ///
+    /// # Errors
+    /// As `freeze`.
+    pub fn freeze_outside_kernel(&mut self) -> Result<()> {
+        self.freeze_until(&['T', 't', 'Z', 'X'])
+    }
+
+    fn freeze_until(&mut self, states: &[char]) -> Result<()> {
+        self.signal("-STOP")?;
+        let tasks = Path::new("/proc").join(self.child.id().to_string()).join("task");
         let deadline = clock::now() + FREEZE_LIMIT;
-        while !all_stopped(&tasks)? {
+        while !all_are_in(states, &tasks)? {
             ensure!(clock::now() < deadline, "the process does not stop");
             std::thread::sleep(Duration::from_millis(1));
         }
+        Ok(())
+    }
+
+    /// Lets it go on after a `freeze` (SIGCONT).
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn thaw(&mut self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&mut self, signal: &str) -> Result<()> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().context("cannot run kill")?;
+        ensure!(sent.success(), "the process takes no signal");
         Ok(())
     }
 
@@ -83,13 +108,13 @@ impl GuardedProcess {
     }
 }
 
-/// Whether no thread runs or waits to run.
-fn all_stopped(tasks: &Path) -> Result<bool> {
+/// Whether every thread is in one of `states`: T is stopped, D waits inside the kernel, Z and X are at their end.
+fn all_are_in(states: &[char], tasks: &Path) -> Result<bool> {
     for task in fs::read_dir(tasks).context("the process is gone")? {
         let stat = fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
-        // "pid (name) STATE ...": T is stopped, D waits inside the kernel.
+        // "pid (name) STATE ..."
         let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-        if state.is_some_and(|state| !matches!(state, 'T' | 't' | 'D' | 'Z' | 'X')) {
+        if state.is_some_and(|state| !states.contains(&state)) {
             return Ok(false);
         }
     }

@@ -80,7 +80,7 @@ enum Task {
     },
     /// Lets the device below a file system fail to write back: no acknowledgement after the first failed sync (needs root)
     ///
-    /// Options: --without-sync (negative control: must lose records).
+    /// Options: --device-breaks (EIO; else it runs out of room), --without-sync (negative control: must lose records).
     SyncFailure {
         /// Handed to the test
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -88,7 +88,8 @@ enum Task {
     },
     /// Fills a disk: reads and deletes go on, and producing resumes by itself (needs root)
     ///
-    /// Options: --rounds N, --without-delete (negative control: must not resume).
+    /// Options: --rounds N, --power-cuts (the power goes on the full disk too), --without-delete (negative control: must not
+    /// resume).
     DiskFull {
         /// Handed to the test
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -69,8 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict> {
     create_topics(&address, &places)?;
     if arguments.without_sync {
         // What the load needs stays: it is records that must be lost.
-        let synced = std::process::Command::new("sync").arg("-f").arg(image.folder()).status();
-        ensure!(synced.context("cannot run sync")?.success(), "sync failed");
+        image.sync()?;
     }
     let load = Load::start(&address, &places, arguments.producers, arguments.rate, seed)?;
     let commits = Commits::start(&address, GROUP, &places.topics[0])?;

@@ -45,6 +45,9 @@ pub(crate) struct Arguments {
     /// Negative control: nothing is deleted, so producing must not go on
     #[arg(long)]
     without_delete: bool,
+    /// Cuts the power too: on the full disk, without a byte left, and while room is made
+    #[arg(long)]
+    power_cuts: bool,
     /// Records of about 1 KiB per second
     #[arg(long, default_value_t = 16_000)]
     rate: u64,
@@ -107,14 +110,22 @@ impl Test {
         let forgotten = self.commits.forgotten(&floors)?;
         self.expect("commits forgotten", forgotten, Vec::new());
         self.read("reads after a restart on it")?;
-        self.restart_without_a_byte()?;
+        if arguments.power_cuts {
+            self.cut_power("reads after a power cut on it")?;
+        }
+        self.restart_without_a_byte(arguments.power_cuts)?;
         let refused = Filler::new(&self.broker.address())?.send(DOOMED, 1)?;
         self.expect("still refused with", refused, Some(RDKafkaErrorCode::KafkaStorageError));
 
-        let (before, commits) = (self.load.acknowledged(), self.commits.acknowledged());
+        let (mut before, commits) = (self.load.acknowledged(), self.commits.acknowledged());
         let begun = clock::now();
         if !arguments.without_delete {
             self.delete_topic()?;
+        }
+        if arguments.power_cuts {
+            // Files are rewritten and given up, one after the other, for about as long.
+            std::thread::sleep(Duration::from_millis(fastrand::u64(0..400)));
+            before = self.cut_power("reads after one on the way")?;
         }
         let resumed = clock::poll_until(RESUME_LIMIT, Duration::from_millis(5), || {
             Ok((self.load.acknowledged() > before).then(|| begun.elapsed()))
@@ -153,13 +164,31 @@ impl Test {
     }
 
     /// Somebody else takes what the broker had left over, and gives it back after the start.
-    fn restart_without_a_byte(&mut self) -> Result<()> {
+    fn restart_without_a_byte(&mut self, power_cut: bool) -> Result<()> {
         let foreign = self.image.folder().join("foreign");
         fill_up(&foreign)?;
+        if power_cut {
+            self.cut_power("reads after one without a byte")?;
+        }
         self.broker.restart().context("the restart without a byte left")?;
         self.read("reads without a byte left")?;
         std::fs::remove_file(foreign)?;
         Ok(())
+    }
+
+    /// Processor first, then disk (see `cut`). What was answered before must be there after the start. Returns how many
+    /// records had been acknowledged.
+    fn cut_power(&mut self, what: &str) -> Result<u64> {
+        self.broker.freeze()?;
+        self.image.cut_power()?;
+        self.broker.kill();
+        let (floors, acknowledged) = (self.commits.floors(), self.load.acknowledged());
+        self.image.remount()?;
+        self.broker.restart().context("the restart after the power cut")?;
+        let forgotten = self.commits.forgotten(&floors)?;
+        self.expect("commits forgotten", forgotten, Vec::new());
+        self.read(what)?;
+        Ok(acknowledged)
     }
 
     fn read(&mut self, what: &str) -> Result<()> {

@@ -70,6 +70,11 @@ impl Image {
         &self.folder
     }
 
+    /// All that was written so far stays.
+    pub(crate) fn sync(&self) -> Result<()> {
+        run_to_end(Command::new("sync").arg("-f").arg(&self.folder), TOOL_LIMIT).map(drop)
+    }
+
     /// The power goes: what was not synced is lost, and every call fails until it is mounted again.
     pub(crate) fn cut_power(&self) -> Result<()> {
         run_to_end(Command::new("python3").args(["-c", SHUTDOWN]).arg(&self.folder), TOOL_LIMIT)?;
@@ -98,6 +103,13 @@ impl Image {
     /// Unmounts and mounts: the journal is replayed. Nobody may have a file of it open.
     pub(crate) fn remount(&mut self) -> Result<()> {
         self.unmount()?;
+        self.mount()
+    }
+
+    /// Mends the device below, which is a file in `lower`, and goes on.
+    pub(crate) fn remount_over(&mut self, lower: &mut Self) -> Result<()> {
+        self.unmount()?;
+        lower.remount()?;
         self.mount()
     }
 
