@@ -21,8 +21,9 @@ const MEMORY: usize = 64 << 20;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A thread rests no longer than this, ms.
 const LONGEST_REST_MS: i64 = 100;
-/// Of the threads that read from the device.
-const NICE: i32 = 10;
+/// Of the threads that read from the device. Not more: they also give way between any two pieces of work, which costs them
+/// their share wherever others want the processor.
+const NICE: i32 = 5;
 /// Memory is counted in these.
 const UNIT: usize = 4096;
 /// The network copies smaller pieces and lets go of them at once.

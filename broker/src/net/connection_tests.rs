@@ -115,6 +115,31 @@ async fn a_failed_produce_without_answer_closes_after_the_answers_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_large_answer_leaves_in_turns_between_which_others_are_served() {
+    const BODY: usize = 8 * TURN;
+    let large = Response { chunks: vec![Bytes::from(vec![0; BODY])] };
+    let (slow, quick) = (Setup::new([Reply::Now(large)]), Setup::new([Reply::Now(body(b"quick"))]));
+    let (mut slow_client, serve_slow) = slow.connect(2 * BODY);
+    let (mut quick_client, serve_quick) = quick.connect(1 << 10);
+    let local = tokio::task::LocalSet::new();
+    let talk = async {
+        slow_client.write_all(&request(0, 1)).await.unwrap();
+        let slow = tokio::task::spawn_local(serve_slow);
+        let quick = tokio::task::spawn_local(serve_quick);
+        quick_client.write_all(&request(0, 2)).await.unwrap();
+        assert_eq!(response(&mut quick_client).await, (2, b"quick".to_vec()));
+        // All of it would fit the stream at once.
+        let mut sent = vec![0; 2 * BODY];
+        let count = slow_client.read(&mut sent).await.unwrap();
+        assert!(count <= 3 * TURN, "{count} bytes went out before the quick answer");
+        slow_client.read_exact(&mut sent[count..BODY + 8]).await.unwrap();
+        drop((slow_client, quick_client));
+        (slow.await.unwrap(), quick.await.unwrap())
+    };
+    assert!(matches!(local.run_until(talk).await, (Ended::ByPeer, Ended::ByPeer)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_never_reads_is_bounded_by_the_unsent_budget() {
     const BODY: usize = 1 << 20;
     let large = || Reply::Now(Response { chunks: vec![Bytes::from(vec![0; BODY])] });

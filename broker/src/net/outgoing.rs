@@ -57,15 +57,21 @@ impl Outgoing {
         self.len == 0
     }
 
-    /// Writes once; the number of bytes written. Must not be called when empty.
+    /// Writes once, at most `most` bytes; the number of bytes written. Must be called neither when empty nor with 0.
     pub(super) fn poll_write<W: AsyncWrite + Unpin>(
         &mut self,
         to: &mut W,
+        most: usize,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         self.close_tail();
-        let slices: Vec<IoSlice<'_>> =
-            self.slices.iter().take(MOST_SLICES).map(|slice| IoSlice::new(slice)).collect();
+        let mut left = most;
+        let fitting = self.slices.iter().take(MOST_SLICES).map_while(|slice| {
+            let len = slice.len().min(left);
+            left -= len;
+            (len > 0).then(|| IoSlice::new(&slice[..len]))
+        });
+        let slices: Vec<IoSlice<'_>> = fitting.collect();
         let written = ready!(pin!(to.write_vectored(&slices)).poll(context))?;
         if written == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -149,8 +155,11 @@ mod tests {
         assert_eq!(outgoing.len(), 4 + 4 + 2 + 5000 + 1 + 4 + 4 + 1);
 
         let mut to = Narrow(Vec::new(), 700);
+        let mut context = Context::from_waker(Waker::noop());
         while !outgoing.is_empty() {
-            assert!(outgoing.poll_write(&mut to, &mut Context::from_waker(Waker::noop())).is_ready());
+            let before = to.0.len();
+            assert!(outgoing.poll_write(&mut to, 600, &mut context).is_ready());
+            assert!(to.0.len() - before <= 600, "no more than it was told");
         }
         let mut expected = [&5007_i32.to_be_bytes()[..], b"headab", &large, b"c"].concat();
         expected.extend_from_slice(&[&5_i32.to_be_bytes()[..], b"nextd"].concat());

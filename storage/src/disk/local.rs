@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, FallocateFlags, SeekFrom};
 
 use super::mapped::{is_cached, map_read_only};
@@ -18,6 +17,9 @@ use super::{DirLock, Disk, DiskFile, Room};
 const MAX_SLICES: usize = 1024;
 /// Asked for at a time: the kernel reads at most one read-ahead window (128 KiB unless configured) per call.
 const READ_AHEAD_CHUNK: u64 = 128 * 1024;
+/// Copied at a time, then others have the processor: whoever wakes meanwhile waits for the end of a piece, where the system
+/// would let it wait a millisecond or more, whatever the priorities.
+const COPY_PIECE: usize = 256 * 1024;
 static ZEROES: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The machine's file system.
@@ -138,16 +140,15 @@ impl DiskFile for LocalFile {
         if at.checked_add(len as u64).is_none_or(|end| end > self.len()) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut bytes = Vec::with_capacity(len);
-        while bytes.len() < len {
-            let from = at + bytes.len() as u64;
-            match rustix::io::pread(&self.file, spare_capacity(&mut bytes), from) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+        let mut bytes = vec![0; len];
+        let mut from = at;
+        for piece in bytes.chunks_mut(COPY_PIECE) {
+            if from > at {
+                std::thread::yield_now();
             }
+            self.file.read_exact_at(piece, from)?;
+            from += piece.len() as u64;
         }
-        bytes.truncate(len);
         Ok(bytes.into())
     }
 
@@ -161,6 +162,7 @@ impl DiskFile for LocalFile {
             let chunk = NonZeroU64::new((end - at).min(READ_AHEAD_CHUNK));
             // Advice that is not taken costs time and nothing else.
             let _slower_without = rustix::fs::fadvise(&self.file, at, chunk, Advice::WillNeed);
+            std::thread::yield_now();
             at += READ_AHEAD_CHUNK;
         }
     }

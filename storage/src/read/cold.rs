@@ -142,6 +142,8 @@ fn following(log: &CommitLog, extents: &Extents, partition: &PartitionLog, locat
 fn copy(located: &Located, tail: &Range<Position>) -> Result<Batches, ReadError> {
     let mut copied: Option<(Range<Position>, Bytes)> = None;
     located.read_from(|index, piece| {
+        // Before a batch and behind a copy, so that whoever wakes waits for no more than one check or copy.
+        std::thread::yield_now();
         let wanted = piece.range();
         if tail.contains(&wanted.start) {
             return Ok(piece.map.clone());
@@ -151,7 +153,9 @@ fn copy(located: &Located, tail: &Range<Position>) -> Result<Batches, ReadError>
             None => {
                 let run = Run::first_of(&mut located.pieces[index..].iter().peekable(), COPY_GAP);
                 let run = run.expect("there is at least this batch");
-                (run.range.clone(), run.copy()?)
+                let bytes = run.copy()?;
+                std::thread::yield_now();
+                (run.range.clone(), bytes)
             }
         };
         let at = usize::try_from(wanted.start.0 - range.start.0).expect("runs fit memory");
