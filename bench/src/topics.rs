@@ -13,9 +13,9 @@ use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
+use crate::clock;
 use crate::fetch::FetchPlan;
 use crate::wire::Connection;
-use crate::{batches, clock};
 
 /// Partitions of each topic; Kafka refuses requests that create more than 10 000 at once.
 const PER_TOPIC: u32 = 1000;
@@ -23,7 +23,7 @@ const TOPICS_PER_REQUEST: usize = 8;
 const CREATE_VERSION: i16 = 7;
 const DELETE_VERSION: i16 = 6;
 const TIMEOUT_MS: i32 = 60_000;
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_secs(120);
 
 /// Topics `PREFIX-NUMBER-000`, `-001` and so on.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl TopicSet {
     /// Creates topics with `partitions` partitions in all, on a broker that serves at `address`.
     ///
     /// # Errors
-    /// The broker refuses one, or they are not ready within a minute.
+    /// The broker refuses one, or they are not ready within two minutes.
     pub(crate) fn create(address: SocketAddr, partitions: u32, configs: &[(&str, &str)]) -> Result<Self> {
         let configs: Vec<_> =
             configs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -103,25 +103,45 @@ impl TopicSet {
         Ok(())
     }
 
-    /// Waits until every partition answers; after a restart Kafka needs a while for that.
+    /// Waits until every partition answers.
     ///
     /// # Errors
-    /// One does not within a minute.
-    pub(crate) fn wait_until_served(&self, address: SocketAddr) -> Result<()> {
+    /// One does not within the limit.
+    fn wait_until_served(&self, address: SocketAddr) -> Result<()> {
+        self.wait_until_settled(address, Duration::ZERO)
+    }
+
+    /// Waits until every partition has answered for `settles` whenever it was asked. After a restart Kafka needs a while for
+    /// that, and leaders may come, go and come again.
+    ///
+    /// # Errors
+    /// That does not happen within the limit.
+    pub(crate) fn wait_until_settled(&self, address: SocketAddr, settles: Duration) -> Result<()> {
         let mut connection = Connection::open(address)?;
+        let mut served_since = None;
+        let settled = clock::poll_until(READY_LIMIT, Duration::from_millis(50), || {
+            if !self.is_served(&mut connection)? {
+                served_since = None;
+                return Ok(None);
+            }
+            let since = *served_since.get_or_insert_with(clock::now);
+            Ok((clock::now() - since >= settles).then_some(()))
+        })?;
+        settled.context("partitions are not served for long enough within the limit")
+    }
+
+    fn is_served(&self, connection: &mut Connection) -> Result<bool> {
         let all: Vec<u32> = (0..self.partitions).collect();
-        let per_topic = usize::try_from(self.per_topic).expect("a u32 fits");
-        for some in all.chunks(per_topic) {
-            let plan = FetchPlan { max_wait_ms: 0, partition_max_bytes: 1 };
-            let served = clock::poll_until(READY_LIMIT, Duration::from_millis(50), || {
-                let offsets: Vec<_> = some.iter().map(|partition| (*partition, 0)).collect();
-                let answers = plan.ask(&mut connection, self, &offsets)?;
-                let ready = answers.iter().filter(|answer| answer.error_code == 0).count();
-                Ok((batches::count(ready) == batches::count(some.len())).then_some(()))
-            })?;
-            served.context("partitions are not served within a minute")?;
+        let plan = FetchPlan { max_wait_ms: 0, partition_max_bytes: 1 };
+        for some in all.chunks(usize::try_from(self.per_topic).expect("a u32 fits")) {
+            let offsets: Vec<_> = some.iter().map(|partition| (*partition, 0)).collect();
+            let answers = plan.ask(connection, self, &offsets)?;
+            let ready = answers.iter().filter(|answer| answer.error_code == 0).count();
+            if ready < some.len() {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Number of the set; part of every record's identity.
