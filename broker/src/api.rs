@@ -7,6 +7,7 @@
 mod alter_configs;
 mod api_versions;
 mod config_change;
+mod consumer_groups;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
@@ -81,6 +82,8 @@ pub(crate) static APIS: &[Entry] = &[
     entry::<group_admin::ListGroups>(),
     entry::<group_admin::DescribeGroups>(),
     entry::<group_admin::DeleteGroups>(),
+    entry::<consumer_groups::ConsumerGroupHeartbeat>(),
+    entry::<consumer_groups::ConsumerGroupDescribe>(),
 ];
 
 /// One API: its messages, its layout for the guard, what it does.

@@ -100,7 +100,8 @@ impl Broker {
         let mut coordinator = None;
         let broker = Arc::new_cyclic(|broker| {
             let group_config = config.groups.coordinator_config();
-            let (runtime, groups) = Runtime::load(broker.clone(), &store, &waits, &clock, group_config);
+            let (runtime, groups) =
+                Runtime::load(broker.clone(), &store, &waits, &clock, &topics.changes, group_config);
             coordinator = Some(runtime);
             let (coordinator, searches) = (Mutex::default(), Arc::new(Semaphore::new(1)));
             let fetch_sessions = FetchSessions::new(config.fetch_session_slots);
@@ -156,7 +157,7 @@ impl fmt::Debug for Broker {
 }
 
 /// URL-safe base64 without padding, as Kafka's `Uuid.toString`: 22 characters.
-fn base64_id(id: uuid::Uuid) -> String {
+pub(crate) fn base64_id(id: uuid::Uuid) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let bits = id.as_u128();
     // 128 bits are 21 groups of six and one of two, which is filled up with zeros.

@@ -98,6 +98,10 @@ pub struct GroupConfig {
     pub offsets_retention_check_interval: Duration,
     /// `offset.metadata.max.bytes`.
     pub offset_metadata_max_bytes: usize,
+    /// `group.coordinator.rebalance.protocols` names `consumer`.
+    pub consumer_protocol: bool,
+    /// `group.consumer.*`.
+    pub consumer: group::ConsumerConfig,
 }
 
 impl GroupConfig {
@@ -112,6 +116,7 @@ impl GroupConfig {
             offset_metadata_max_bytes: self.offset_metadata_max_bytes,
             offsets_retention: self.offsets_retention,
             offsets_retention_check_interval: self.offsets_retention_check_interval,
+            consumer: self.consumer.clone(),
             ..group::GroupConfig::default()
         }
     }
@@ -262,7 +267,29 @@ impl GroupConfig {
             ),
             offsets_retention_check_interval: settings.millis("offsets.retention.check.interval.ms"),
             offset_metadata_max_bytes: settings.size("offset.metadata.max.bytes"),
+            consumer_protocol: settings.list("group.coordinator.rebalance.protocols").contains(&"consumer"),
+            consumer: consumer_config(settings),
         }
+    }
+}
+
+fn consumer_config(settings: &Settings) -> group::ConsumerConfig {
+    use group::MigrationPolicy::{Bidirectional, Disabled, Downgrade, Upgrade};
+    let assignors: Vec<_> =
+        settings.list("group.consumer.assignors").into_iter().filter_map(group::Assignor::named).collect();
+    let default = group::ConsumerConfig::default();
+    group::ConsumerConfig {
+        session_timeout: settings.millis("group.consumer.session.timeout.ms"),
+        heartbeat_interval: settings.millis("group.consumer.heartbeat.interval.ms"),
+        max_size: settings.size("group.consumer.max.size"),
+        assignors: if assignors.is_empty() { default.assignors } else { assignors },
+        assignment_interval: settings.millis("group.consumer.assignment.interval.ms"),
+        migration: match settings.text("group.consumer.migration.policy") {
+            Some("upgrade") => Upgrade,
+            Some("downgrade") => Downgrade,
+            Some("disabled") => Disabled,
+            _ => Bidirectional,
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use dashmap::DashMap;
 use protocol::ErrorCode;
 use storage::{Configs, Position, Store, Topic, TopicError};
 use thiserror::Error;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::broker::Broker;
@@ -59,9 +60,36 @@ pub(crate) enum CreateError {
     Log(#[from] TopicError),
 }
 
+/// Topics that came, changed or went and that the group coordinator has not looked at yet. A name is added after the log knows
+/// of the change and before a client does, so whoever asks after that finds it taken in.
+#[derive(Debug, Default)]
+pub(crate) struct TopicChanges {
+    names: Mutex<BTreeSet<String>>,
+    any: Notify,
+}
+
+impl TopicChanges {
+    /// Takes note of a topic.
+    pub(crate) fn add(&self, name: &str) {
+        self.names.lock().expect("nothing panics under this lock").insert(name.to_owned());
+        self.any.notify_one();
+    }
+
+    /// Takes what was noted.
+    pub(crate) fn take(&self) -> BTreeSet<String> {
+        std::mem::take(&mut *self.names.lock().expect("nothing panics under this lock"))
+    }
+
+    /// Waits until there may be something to take.
+    pub(crate) async fn wait(&self) {
+        self.any.notified().await;
+    }
+}
+
 /// What the broker keeps about topics beside the log.
 #[derive(Debug, Default)]
 pub(crate) struct Topics {
+    pub(crate) changes: Arc<TopicChanges>,
     parsed: DashMap<u32, Parsed>,
     /// Names that contain a dot or an underscore, by the name with underscores only.
     alike: Mutex<HashMap<String, BTreeSet<String>>>,
@@ -128,6 +156,7 @@ impl Topics {
         if let Some(folded) = folded(name) {
             alike.entry(folded).or_default().insert(name.to_owned());
         }
+        self.changes.add(name);
         Ok(created)
     }
 
@@ -147,6 +176,7 @@ impl Topics {
             }
         }
         self.parsed.remove(&topic.number());
+        self.changes.add(topic.name());
         Ok(position)
     }
 }

@@ -5,16 +5,17 @@
 //! own ApiVersions range (KIP-511; `ApiVersionsRequest.getErrorResponse`): clients of Kafka 4.4 open with version 5 and
 //! take the range from there. The body of such a request is not looked at.
 //!
-//! Deliberate gaps: no features are named, so the answer has no tagged field, which librdkafka before 2.2 would
-//! misread; without `transaction.version` clients stay with the older transaction protocol, without `group.version` with
-//! classic groups.
+//! Features are named from version 3 on: `group.version` (KIP-848), finalized as in Kafka 4.3. Supported ranges that begin with
+//! 0 only from version 4 on, because older clients cannot read them (KAFKA-17492).
+//!
+//! Deliberate gaps: without `transaction.version` clients stay with the older transaction protocol.
 
 use std::sync::Arc;
 
 use protocol::layout::Layout;
-use protocol::messages::api_versions_response::ApiVersion;
+use protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
-use protocol::{ErrorCode, layouts};
+use protocol::{ErrorCode, StrBytes, layouts};
 
 use super::{APIS, Api, Entry, Reply, RequestContext, Response};
 use crate::broker::Broker;
@@ -38,8 +39,33 @@ impl Api for ApiVersions {
         }
         let mut keys: Vec<ApiVersion> = APIS.iter().map(advertised).collect();
         keys.sort_by_key(|api| api.api_key);
-        context.reply(&ApiVersionsResponse::default().with_api_keys(keys))
+        let response = ApiVersionsResponse::default().with_api_keys(keys);
+        context.reply(&with_features(response, context.version()))
     }
+}
+
+/// Name, and the version that is both the newest and the finalized one.
+const FEATURES: &[(&str, i16)] = &[("group.version", 1)];
+
+fn with_features(response: ApiVersionsResponse, version: i16) -> ApiVersionsResponse {
+    if version < 3 {
+        return response;
+    }
+    let name = |name| StrBytes::from_static_str(name);
+    let supported = FEATURES.iter().map(|(feature, version)| {
+        SupportedFeatureKey::default().with_name(name(feature)).with_min_version(0).with_max_version(*version)
+    });
+    let finalized = FEATURES.iter().map(|(feature, version)| {
+        FinalizedFeatureKey::default()
+            .with_name(name(feature))
+            .with_min_version_level(*version)
+            .with_max_version_level(*version)
+    });
+    let supported = if version >= 4 { supported.collect() } else { Vec::new() };
+    response
+        .with_supported_features(supported)
+        .with_finalized_features(finalized.collect())
+        .with_finalized_features_epoch(1)
 }
 
 /// The answer to an ApiVersions request in a version that is not served.

@@ -117,5 +117,6 @@ fn grow(
         return Ok(None);
     }
     let position = broker.store.add_partitions(&topic, count);
+    broker.topics.changes.add(topic.name());
     position.map(Some).map_err(|error| (error_map::topic_error(&error), error.to_string()))
 }

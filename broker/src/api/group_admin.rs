@@ -25,8 +25,6 @@ pub(super) struct ListGroups;
 pub(super) struct DescribeGroups;
 pub(super) struct DeleteGroups;
 
-const GROUP_TYPE: &str = "classic";
-
 impl Api for ListGroups {
     type Request = ListGroupsRequest;
     type Response = ListGroupsResponse;
@@ -55,11 +53,12 @@ fn list_response(version: i16, listed: Result<Vec<group::ListedGroup>, ErrorCode
         let listed = ListedGroup::default()
             .with_group_id(StrBytes::from(group.group_id).into())
             .with_protocol_type(group.protocol_type.into());
-        let state = StrBytes::from_static_str(group.state.name());
+        let state = StrBytes::from_static_str(group.state);
+        let group_type = StrBytes::from_static_str(group.group_type);
         match version {
             ..4 => listed,
             4 => listed.with_group_state(state),
-            _ => listed.with_group_state(state).with_group_type(StrBytes::from_static_str(GROUP_TYPE)),
+            _ => listed.with_group_state(state).with_group_type(group_type),
         }
     });
     ListGroupsResponse::default().with_groups(groups.collect())
@@ -102,8 +101,11 @@ fn described_group(version: i16, group: group::DescribedGroup) -> DescribedGroup
             .with_member_metadata(member.metadata)
             .with_member_assignment(member.assignment)
     });
-    let missing = (version >= 6 && group.error == ErrorCode::GroupIdNotFound)
-        .then(|| format!("Group {} not found.", group.group_id).into());
+    let missing =
+        (version >= 6 && group.error == ErrorCode::GroupIdNotFound).then(|| match group.is_consumer_group {
+            true => format!("Group {} is not a classic group.", group.group_id).into(),
+            false => format!("Group {} not found.", group.group_id).into(),
+        });
     DescribedGroup::default()
         .with_error_code(group.error.code())
         .with_error_message(missing)

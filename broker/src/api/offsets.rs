@@ -2,10 +2,8 @@
 //!
 //! OffsetCommit: 2 to 4 bring a retention time, 9 knows GROUP_ID_NOT_FOUND. Topics and partitions that do not exist are
 //! refused one by one, the others committed. OffsetFetch: 2 lets the topics be null (all) and has an error for the whole, 7
-//! `require_stable` (there are no transactions to wait for), 8 asks for many groups. What was never committed is offset -1
-//! without error.
-//!
-//! Deliberate gaps: member epochs (9) belong to KIP-848 groups and are not looked at by OffsetFetch.
+//! `require_stable` (there are no transactions to wait for), 8 asks for many groups, 9 brings the member and its epoch, which a
+//! consumer group (KIP-848) checks. What was never committed is offset -1 without error.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -126,7 +124,7 @@ impl Api for OffsetFetch {
         let topics = request.topics.map(|topics| {
             topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
         });
-        let fetch = group::OffsetFetch { group_id: request.group_id.to_string(), topics };
+        let fetch = group::OffsetFetch { group_id: request.group_id.to_string(), topics, member: None };
         ask(broker, Request::OffsetFetch(fetch), move |response| match response {
             group::Response::OffsetFetch(fetched) => {
                 let topics = fetched.topics.into_iter().map(|topic| fetched_topic(version, topic)).collect();
@@ -155,11 +153,15 @@ fn fetched_topic(version: i16, (name, partitions): (String, Vec<FetchedOffset>))
 fn fetch_groups(broker: &Arc<Broker>, version: i16, request: OffsetFetchRequest) -> Reply {
     let groups = broker.groups.clone();
     Reply::Later(Box::pin(async move {
-        let fetched = join_all(request.groups.into_iter().map(|asked| async {
+        let fetched = join_all(request.groups.into_iter().map(async |asked| {
+            // Clients without a member say null and -1.
+            let member = asked.member_id.filter(|_| version >= 9).map(|id| id.to_string());
+            let epoch = asked.member_epoch;
+            let member = member.or((epoch >= 0).then(String::new)).map(|member| (member, epoch));
             let topics = asked.topics.map(|topics| {
                 topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
             });
-            let fetch = group::OffsetFetch { group_id: asked.group_id.to_string(), topics };
+            let fetch = group::OffsetFetch { group_id: asked.group_id.to_string(), topics, member };
             match groups.ask(Request::OffsetFetch(fetch)).await {
                 group::Response::OffsetFetch(fetched) => OffsetFetchResponseGroup::default()
                     .with_group_id(asked.group_id)

@@ -6,6 +6,7 @@ mod config_verdicts;
 mod configs;
 mod connect;
 mod consume;
+mod consumer_groups;
 mod every_version;
 mod fetch_sessions;
 mod hostile;

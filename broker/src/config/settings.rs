@@ -112,6 +112,11 @@ impl Settings {
         value.unwrap_or_else(|| panic!("{name}: the table's type and range admit only what its reader takes"))
     }
 
+    /// Each word of a list.
+    pub(super) fn list(&self, name: &str) -> Vec<&str> {
+        self.text(name).into_iter().flat_map(|text| text.split(',')).map(str::trim).collect()
+    }
+
     pub(super) fn boolean(&self, name: &str) -> bool {
         self.text(name) == Some("true")
     }

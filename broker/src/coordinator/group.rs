@@ -1,4 +1,4 @@
-//! The group coordinator: classic consumer groups and committed offsets, for all partitions of `__consumer_offsets`.
+//! The group coordinator: classic groups, consumer groups and committed offsets, for all partitions of `__consumer_offsets`.
 //!
 //! A pure value. The runtime hands it events and the time, asks when it wants to be woken, and carries out its effects:
 //!
@@ -11,7 +11,7 @@
 //! State is applied first and answered later: an answer that tells of something written leaves when the write is durable. If
 //! the write fails, the partition's state is dropped and read again from the log.
 //!
-//! Behaviour is Kafka 4.3's `GroupMetadataManager` (its classic half) and `OffsetMetadataManager`. Where it differs on
+//! Behaviour is Kafka 4.3's `GroupMetadataManager` (for consumer groups see `consumer`) and `OffsetMetadataManager`. Where it differs on
 //! purpose: a join that is refused makes no group; a group is Stable as soon as the leader's assignment is applied, not when
 //! it is durable (its answers wait all the same); a member that repeats a parked request gets an answer to both; requests,
 //! groups and ids that nobody uses are bounded (`GroupConfig`).
@@ -25,6 +25,7 @@ use std::time::Instant;
 use protocol::ErrorCode;
 
 use self::classic::Group;
+use self::consumer::topics::TopicIndex;
 use self::outbox::Outbox;
 use self::timers::{Timer, Timers};
 use self::turn::Turn;
@@ -34,6 +35,7 @@ mod admin;
 mod admission;
 mod classic;
 mod config;
+mod consumer;
 mod effect;
 mod event;
 mod join;
@@ -56,26 +58,31 @@ mod turn;
 mod tests;
 
 pub use self::classic::GroupState;
-pub use self::config::GroupConfig;
+pub use self::config::{ConsumerConfig, GroupConfig, MigrationPolicy};
+pub use self::consumer::assignor::Assignor;
+pub use self::consumer::member::Assignment;
+pub use self::consumer::topics::TopicInfo;
 pub use self::effect::{CoordinatorRecord, Effect, Ticket, WaiterId};
 pub use self::event::{
-    DescribeGroup, Event, Heartbeat, JoinGroup, LeaveGroup, ListGroups, MemberIdentity, OffsetCommit,
-    OffsetDelete, OffsetFetch, PartitionCommit, Protocol, Request, SyncGroup,
+    ConsumerGroupHeartbeat, DescribeGroup, Event, Heartbeat, JoinGroup, LeaveGroup, ListGroups,
+    MemberIdentity, OffsetCommit, OffsetDelete, OffsetFetch, PartitionCommit, Protocol, Request, SyncGroup,
 };
 pub use self::observe::ObservedGroup;
 pub use self::response::{
-    DescribedGroup, DescribedMember, FetchedOffset, JoinGroupMember, JoinGroupResponse, LeaveGroupResponse,
-    LeftMember, ListedGroup, OffsetDeleteResponse, OffsetFetchResponse, PartitionErrors, Response,
+    ConsumerGroupHeartbeatResponse, DescribedConsumer, DescribedConsumerGroup, DescribedGroup,
+    DescribedMember, FetchedOffset, JoinGroupMember, JoinGroupResponse, LeaveGroupResponse, LeftMember,
+    ListedGroup, NamedAssignment, OffsetDeleteResponse, OffsetFetchResponse, PartitionErrors, Response,
     SyncGroupResponse,
 };
 
-/// All classic groups of this broker.
+/// All groups of this broker.
 #[derive(Debug)]
 pub struct GroupCoordinator {
     config: GroupConfig,
     shards: Vec<Shard>,
     /// Groups in loaded shards.
     groups: usize,
+    topics: TopicIndex,
     timers: Timers,
     outbox: Outbox,
     clock: WallClock,
@@ -103,7 +110,8 @@ impl GroupCoordinator {
     pub fn new(config: GroupConfig, now: Instant, epoch_ms: i64) -> Self {
         let shards = (0..config.partitions).map(|_| Shard::default()).collect();
         let clock = WallClock { at: now, epoch_ms };
-        Self { config, shards, groups: 0, timers: Timers::default(), outbox: Outbox::default(), clock }
+        let (timers, outbox) = (Timers::default(), Outbox::default());
+        Self { config, shards, groups: 0, topics: TopicIndex::default(), timers, outbox, clock }
     }
 
     /// Takes in what happened at `now`. Take the effects afterwards.
@@ -114,6 +122,7 @@ impl GroupCoordinator {
                 Err(error) => self.outbox.respond(waiter, Response::refusal(request, error)),
             },
             Event::TopicDeleted { topic } => self.topic_deleted(now, &topic),
+            Event::TopicChanged { topic, info } => self.topic_changed(&topic, info),
             Event::LoadRecord { partition, key, value } => {
                 self.load_record(partition, &key, value.as_deref())
             }
@@ -130,6 +139,7 @@ impl GroupCoordinator {
             | Timer::Rebalance { group }
             | Timer::Sync { group }
             | Timer::Session { group, .. }
+            | Timer::MemberRebalance { group, .. }
             | Timer::OffsetRetention { group }) = &timer;
             let group = Arc::clone(group);
             let Some(mut turn) = self.turn(now, &group) else { continue };
@@ -137,7 +147,11 @@ impl GroupCoordinator {
                 Timer::InitialRebalance { .. } => turn.initial_rebalance_due(),
                 Timer::Rebalance { .. } => turn.complete_join(),
                 Timer::Sync { .. } => turn.sync_due(),
+                Timer::Session { member, .. } if turn.group.consumer.is_some() => {
+                    turn.consumer_session_due(&member);
+                }
                 Timer::Session { member, .. } => turn.session_due(&member),
+                Timer::MemberRebalance { member, .. } => turn.consumer_rebalance_due(&member),
                 Timer::OffsetRetention { .. } => {
                     if turn.retention_due() {
                         self.forget(&group);
@@ -162,6 +176,10 @@ impl GroupCoordinator {
         match request {
             Request::JoinGroup(join) => self.join_group(now, waiter, join),
             Request::OffsetCommit(commit) => self.offset_commit(now, waiter, commit),
+            Request::ConsumerGroupHeartbeat(beat) => self.consumer_heartbeat(now, waiter, *beat),
+            Request::ConsumerGroupDescribe { group_id } => {
+                self.describe_consumer_group(now, waiter, &group_id);
+            }
             Request::DeleteGroup { group_id } => self.delete_group(now, waiter, &group_id),
             Request::DescribeGroup(describe) => {
                 let group = self.describe_group(describe);
@@ -210,10 +228,10 @@ impl GroupCoordinator {
 
     fn turn_in(&mut self, now: Instant, partition: i32, group_id: &str) -> Option<Turn<'_>> {
         let wall_clock_ms = self.wall_clock_ms(now);
-        let Self { config, shards, timers, outbox, .. } = self;
+        let Self { config, shards, topics, timers, outbox, .. } = self;
         let shard = shards.get_mut(usize::try_from(partition).ok()?)?;
         let group = shard.groups.get_mut(group_id)?;
-        Some(Turn { now, wall_clock_ms, partition, config, timers, outbox, group })
+        Some(Turn { now, wall_clock_ms, partition, config, topics, timers, outbox, group })
     }
 
     fn shard_of(&self, group_id: &str) -> Option<&Shard> {
@@ -254,6 +272,15 @@ impl GroupCoordinator {
         };
         self.groups -= 1;
         self.cancel_timers(&group);
+    }
+
+    /// Consumer groups act on it with their next heartbeat.
+    fn topic_changed(&mut self, topic: &str, info: Option<TopicInfo>) {
+        self.topics.set(topic, info);
+        let groups = self.shards.iter_mut().flat_map(|shard| shard.groups.values_mut());
+        for consumer in groups.filter_map(|group| group.consumer.as_mut()) {
+            consumer.topic_changed(topic, info.is_some());
+        }
     }
 
     fn wall_clock_ms(&self, now: Instant) -> i64 {

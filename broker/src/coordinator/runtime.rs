@@ -14,11 +14,11 @@ use storage::{Clock, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use super::group::{Effect, Event, GroupConfig, GroupCoordinator, Request, Response, WaiterId};
+use super::group::{Effect, Event, GroupConfig, GroupCoordinator, Request, Response, TopicInfo, WaiterId};
 use super::state_log::{EndsProcessOnPanic, Outcome, StateLog, Write, now};
 use crate::broker::Broker;
 use crate::partition::Waits;
-use crate::topics::{self, OFFSETS_TOPIC};
+use crate::topics::{self, OFFSETS_TOPIC, TopicChanges};
 
 /// Requests that may wait for the coordinator; senders wait beyond that.
 const MAILBOX: usize = 4096;
@@ -72,6 +72,8 @@ impl Groups {
 /// A coordinator whose partitions are loaded, ready to run.
 pub(crate) struct Runtime {
     log: StateLog,
+    store: Arc<Store>,
+    topic_changes: Arc<TopicChanges>,
     coordinator: GroupCoordinator,
     mailbox: mpsc::Receiver<Message>,
     waiters: HashMap<WaiterId, oneshot::Sender<Response>>,
@@ -85,6 +87,7 @@ impl Runtime {
         store: &Arc<Store>,
         waits: &Arc<Waits>,
         clock: &Arc<dyn Clock>,
+        topic_changes: &Arc<TopicChanges>,
         mut config: GroupConfig,
     ) -> (Self, Groups) {
         if let Some(topic) = store.topic(OFFSETS_TOPIC) {
@@ -95,11 +98,16 @@ impl Runtime {
         let (sender, mailbox) = mpsc::channel(MAILBOX);
         let mut runtime = Self {
             log: StateLog::new((OFFSETS_TOPIC, topics::create_internal), broker, store, waits, clock),
+            store: Arc::clone(store),
+            topic_changes: Arc::clone(topic_changes),
             coordinator: GroupCoordinator::new(config, now(), clock.now_ms()),
             mailbox,
             waiters: HashMap::new(),
             next_waiter: 0,
         };
+        for topic in store.topics() {
+            runtime.topic_changed(topic.name());
+        }
         for partition in 0..partitions {
             runtime.load_partition(partition);
         }
@@ -146,6 +154,7 @@ impl Runtime {
                 Some(message) => return self.take_in(message),
                 None => return false,
             },
+            () = self.topic_changes.wait() => self.take_in_topic_changes(),
             () = timer => self.coordinator.handle_timeout(now()),
             outcome = settled => {
                 let settled = self.log.take_settled(outcome);
@@ -157,6 +166,7 @@ impl Runtime {
 
     /// False for `Stop`.
     fn take_in(&mut self, message: Message) -> bool {
+        self.take_in_topic_changes();
         let event = match message {
             Message::Request { request, answer } => {
                 self.next_waiter += 1;
@@ -169,6 +179,21 @@ impl Runtime {
         };
         self.handle(event);
         true
+    }
+
+    fn take_in_topic_changes(&mut self) {
+        for name in self.topic_changes.take() {
+            self.topic_changed(&name);
+        }
+    }
+
+    /// Tells the coordinator what a topic is at this moment.
+    fn topic_changed(&mut self, name: &str) {
+        let info = self.store.topic(name).map(|topic| TopicInfo {
+            id: topic.id(),
+            partitions: i32::try_from(topic.partition_count()).unwrap_or(i32::MAX),
+        });
+        self.handle(Event::TopicChanged { topic: name.to_owned(), info });
     }
 
     fn handle(&mut self, event: Event) {

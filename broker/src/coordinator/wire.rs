@@ -4,6 +4,7 @@
 //! nothing that the remaining bytes do not hold. `flexible` selects the compact forms of KIP-482.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use uuid::Uuid;
 
 /// Longest string a record may hold: what the older, non-flexible forms can express.
 pub(super) const MAX_RECORD_STRING: usize = 32_767;
@@ -61,8 +62,20 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn bytes(&mut self, flexible: bool) -> Result<Bytes, DecodeError> {
+        self.nullable_bytes(flexible)?.ok_or(DecodeError::Null)
+    }
+
+    pub(super) fn nullable_bytes(&mut self, flexible: bool) -> Result<Option<Bytes>, DecodeError> {
         let length = if flexible { self.compact_length()? } else { length(self.i32()?)? };
-        Ok(Bytes::copy_from_slice(self.take(length.ok_or(DecodeError::Null)?)?))
+        length.map(|length| self.take(length).map(Bytes::copy_from_slice)).transpose()
+    }
+
+    pub(super) fn i8(&mut self) -> Result<i8, DecodeError> {
+        self.array().map(i8::from_be_bytes)
+    }
+
+    pub(super) fn uuid(&mut self) -> Result<Uuid, DecodeError> {
+        self.array().map(Uuid::from_bytes)
     }
 
     /// The count of an array whose elements take at least `smallest` bytes each.
@@ -99,6 +112,18 @@ impl<'a> Reader<'a> {
             field(tag, &mut Reader::new(self.take(length)?))?;
         }
         Ok(())
+    }
+
+    /// The tagged field with tag 0, if there is one: no record of the group coordinator has another.
+    pub(super) fn tagged_field(&mut self) -> Result<Option<Reader<'a>>, DecodeError> {
+        let mut first = None;
+        self.tagged_fields(|tag, field| {
+            if tag == 0 {
+                first = Some(Reader::new(field.rest));
+            }
+            Ok(())
+        })?;
+        Ok(first)
     }
 
     fn compact_length(&mut self) -> Result<Option<usize>, DecodeError> {
@@ -168,8 +193,32 @@ pub(super) fn put_bytes(buffer: &mut BytesMut, bytes: &[u8]) {
 /// Appends a compact string of at most `MAX_RECORD_STRING` bytes.
 pub(super) fn put_compact_string(buffer: &mut BytesMut, text: &str) {
     debug_assert!(text.len() <= MAX_RECORD_STRING, "strings are bounded where they enter the coordinator");
-    put_unsigned_varint(buffer, text.len() + 1);
-    buffer.put_slice(text.as_bytes());
+    put_compact_bytes(buffer, text.as_bytes());
+}
+
+pub(super) fn put_compact_nullable_string(buffer: &mut BytesMut, text: Option<&str>) {
+    match text {
+        Some(text) => put_compact_string(buffer, text),
+        None => buffer.put_u8(0),
+    }
+}
+
+pub(super) fn put_compact_bytes(buffer: &mut BytesMut, bytes: &[u8]) {
+    put_compact_length(buffer, bytes.len());
+    buffer.put_slice(bytes);
+}
+
+/// Appends the length of compact bytes, or the count of a compact array.
+pub(super) fn put_compact_length(buffer: &mut BytesMut, length: usize) {
+    put_unsigned_varint(buffer, length + 1);
+}
+
+/// Appends tagged fields: the one with tag 0, or none.
+pub(super) fn put_tagged_field(buffer: &mut BytesMut, field: Option<&[u8]>) {
+    let Some(field) = field else { return buffer.put_u8(0) };
+    buffer.put_slice(&[1, 0]); // one field, tag 0
+    put_unsigned_varint(buffer, field.len());
+    buffer.put_slice(field);
 }
 
 fn put_unsigned_varint(buffer: &mut BytesMut, mut value: usize) {

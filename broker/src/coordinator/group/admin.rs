@@ -7,41 +7,45 @@ use bytes::Bytes;
 use protocol::ErrorCode;
 
 use super::GroupCoordinator;
-use super::classic::{Group, GroupState};
-use super::effect::WaiterId;
+use super::classic::{CONSUMER_PROTOCOL_TYPE, Group, GroupState};
+use super::consumer;
+use super::effect::{CoordinatorRecord, WaiterId};
 use super::event::{DescribeGroup, ListGroups};
 use super::records;
 use super::response::{DescribedGroup, DescribedMember, ListedGroup, Response};
 
-/// The only type of group here, as ListGroups filters and names it.
-const GROUP_TYPE: &str = "classic";
+/// Types of groups, as ListGroups filters and names them.
+const CLASSIC: &str = "classic";
+const CONSUMER: &str = "consumer";
 
 impl GroupCoordinator {
     pub(super) fn describe_group(&self, request: DescribeGroup) -> DescribedGroup {
         match self.group(&request.group_id) {
-            Some(group) => describe(group),
-            None if request.supports_group_id_not_found => {
-                DescribedGroup::dead(ErrorCode::GroupIdNotFound, request.group_id)
+            // Kafka shows a consumer group here as one that is not there.
+            Some(group) if group.consumer.is_some() => {
+                let error = not_found(request.supports_group_id_not_found);
+                let dead = DescribedGroup::dead(error, request.group_id);
+                DescribedGroup { is_consumer_group: true, ..dead }
             }
-            None => DescribedGroup::dead(ErrorCode::None, request.group_id),
+            Some(group) => describe(group),
+            None => DescribedGroup::dead(not_found(request.supports_group_id_not_found), request.group_id),
         }
     }
 
     pub(super) fn list_groups(&self, request: &ListGroups) -> Vec<ListedGroup> {
-        let has_type =
-            request.types.is_empty() || request.types.iter().any(|it| it.eq_ignore_ascii_case(GROUP_TYPE));
-        let has_state = |state: GroupState| {
-            request.states.is_empty()
-                || request.states.iter().any(|it| it.trim().eq_ignore_ascii_case(state.name()))
+        let has = |wanted: &[String], it: &str| {
+            wanted.is_empty() || wanted.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(it))
         };
         let groups = self.shards.iter().flat_map(|shard| shard.groups.values());
-        let wanted = groups.filter(|group| has_type && has_state(group.state()));
-        let listed = wanted.map(|group| ListedGroup {
-            group_id: group.id.to_string(),
-            protocol_type: group.protocol_type.clone().unwrap_or_default(),
-            state: group.state(),
+        let listed = groups.map(|group| {
+            let (state, group_type, protocol_type) = match &group.consumer {
+                Some(consumer) => (consumer.state().name(), CONSUMER, Some(CONSUMER_PROTOCOL_TYPE)),
+                None => (group.state().name(), CLASSIC, group.protocol_type.as_deref()),
+            };
+            let protocol_type = protocol_type.unwrap_or_default().to_owned();
+            ListedGroup { group_id: group.id.to_string(), protocol_type, state, group_type }
         });
-        listed.collect()
+        listed.filter(|it| has(&request.types, it.group_type) && has(&request.states, it.state)).collect()
     }
 
     /// Tombstones for the offsets, and last for the group.
@@ -55,11 +59,24 @@ impl GroupCoordinator {
         let offsets = turn.group.offsets.iter().flat_map(|(topic, partitions)| {
             partitions.keys().map(move |partition| records::offset_commit(group_id, topic, *partition, None))
         });
-        let tombstones = offsets.chain([records::group_metadata(group_id, None)]).collect();
+        let tombstones = offsets.chain(group_tombstones(turn.group)).collect();
         turn.append_in_parts(tombstones);
         turn.respond_when_durable(waiter, Response::DeleteGroup(ErrorCode::None));
         self.forget(group_id);
     }
+}
+
+/// Everything that takes the group itself out of the log.
+pub(super) fn group_tombstones(group: &Group) -> Vec<CoordinatorRecord> {
+    match &group.consumer {
+        Some(consumer) => consumer::tombstones(&group.id, consumer),
+        None => vec![records::group_metadata(&group.id, None)],
+    }
+}
+
+/// Up to version 5 a group that is not there is no error.
+const fn not_found(supported: bool) -> ErrorCode {
+    if supported { ErrorCode::GroupIdNotFound } else { ErrorCode::None }
 }
 
 fn describe(group: &Group) -> DescribedGroup {
@@ -80,5 +97,6 @@ fn describe(group: &Group) -> DescribedGroup {
         protocol_type: group.protocol_type.clone().unwrap_or_default(),
         members: members.collect(),
         protocol: protocol.unwrap_or_default(),
+        is_consumer_group: false,
     }
 }

@@ -21,6 +21,9 @@ impl GroupCoordinator {
                 | Request::OffsetFetch(_)
                 | Request::DescribeGroup(_)
                 | Request::DeleteGroup { .. }
+                // Refused with a sentence further in.
+                | Request::ConsumerGroupHeartbeat(_)
+                | Request::ConsumerGroupDescribe { .. }
         );
         if (group_id.is_empty() && !may_be_empty) || group_id.len() > MAX_STRING {
             return Err(ErrorCode::InvalidGroupId);
@@ -75,6 +78,7 @@ fn group_id(request: &Request) -> Option<&str> {
         Request::OffsetDelete(delete) => Some(&delete.group_id),
         Request::DescribeGroup(describe) => Some(&describe.group_id),
         Request::ListGroups(_) | Request::Observe => None,
-        Request::DeleteGroup { group_id } => Some(group_id),
+        Request::ConsumerGroupHeartbeat(heartbeat) => Some(&heartbeat.group_id),
+        Request::ConsumerGroupDescribe { group_id } | Request::DeleteGroup { group_id } => Some(group_id),
     }
 }

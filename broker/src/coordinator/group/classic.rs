@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use protocol::ErrorCode;
 
+use super::consumer::ConsumerGroup;
 use super::effect::Ticket;
 use super::event::Protocol;
 use super::members::Members;
@@ -29,7 +30,7 @@ use super::offsets::CommittedOffset;
 use super::subscription::subscribed_topics;
 
 /// Protocol type of groups whose subscriptions the coordinator can read.
-const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
+pub(super) const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
 /// State of a classic group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,7 +70,8 @@ pub(super) struct InitialDelay {
     pub(super) remaining: Duration,
 }
 
-/// A group and the offsets committed for it.
+/// A group and the offsets committed for it. A consumer group (KIP-848) has its members in `consumer`; the classic half is then
+/// empty.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) id: Arc<str>,
@@ -87,6 +89,7 @@ pub(super) struct Group {
     /// A member came since the round of the initial delay began.
     pub(super) new_member_added: bool,
     pub(super) initial_delay: Option<InitialDelay>,
+    pub(super) consumer: Option<Box<ConsumerGroup>>,
     /// By topic name, then partition.
     pub(super) offsets: BTreeMap<String, BTreeMap<i32, CommittedOffset>>,
     /// The latest append about this group: until it is durable, what the group knows is not for telling.
@@ -111,6 +114,7 @@ impl Group {
             subscribed_topics: None,
             new_member_added: false,
             initial_delay: None,
+            consumer: None,
             offsets: BTreeMap::new(),
             last_append: None,
             state_since_ms,
@@ -124,7 +128,15 @@ impl Group {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.state == GroupState::Empty
+        self.state == GroupState::Empty && self.consumer.as_ref().is_none_or(|consumer| consumer.is_empty())
+    }
+
+    /// Forgets everything that only a classic group has.
+    pub(super) fn end_classic_half(&mut self) {
+        let fresh = Self::new(self.id.clone(), self.state_since_ms);
+        let (consumer, offsets, last_append) =
+            (self.consumer.take(), std::mem::take(&mut self.offsets), self.last_append);
+        *self = Self { consumer, offsets, last_append, ..fresh };
     }
 
     /// Collecting the members of a group that had none: it is not cut short when all of them have joined.
@@ -207,14 +219,18 @@ impl Group {
 
     /// Whether members read this topic; `true` when a consumer group's subscription is unknown.
     pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
+        if let Some(consumer) = &self.consumer {
+            return consumer.is_subscribed_to(topic);
+        }
         match &self.subscribed_topics {
             Some(topics) => topics.contains(topic),
             None => self.is_consumer_group(),
         }
     }
 
+    /// Whether its members are consumers, of either protocol.
     pub(super) fn is_consumer_group(&self) -> bool {
-        self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL_TYPE)
+        self.consumer.is_some() || self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL_TYPE)
     }
 
     fn compute_subscribed_topics(&self) -> Option<BTreeSet<String>> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::consumer::assignor::Assignor;
+
 /// How long a member that has just joined may wait for its first rebalance to finish (Kafka's `GroupCoordinatorConfig`
 /// constant `CLASSIC_GROUP_NEW_MEMBER_JOIN_TIMEOUT_MS`): a client that vanished while waiting is found by it.
 pub(super) const NEW_MEMBER_JOIN_TIMEOUT: Duration = Duration::from_mins(5);
@@ -28,6 +30,8 @@ pub struct GroupConfig {
     pub offsets_retention: Duration,
     /// How late that may be noticed (`offsets.retention.check.interval.ms`).
     pub offsets_retention_check_interval: Duration,
+    /// Consumer groups (KIP-848).
+    pub consumer: ConsumerConfig,
     /// Most groups in this coordinator; a request that would create one more is answered POLICY_VIOLATION.
     pub max_groups: usize,
     /// Most member ids of one group that were handed out and not yet used.
@@ -50,10 +54,74 @@ impl Default for GroupConfig {
             offset_metadata_max_bytes: 4096,
             offsets_retention: Duration::from_mins(10_080),
             offsets_retention_check_interval: Duration::from_mins(10),
+            consumer: ConsumerConfig::default(),
             max_groups: 1_000_000,
             max_pending_members: 10_000,
             max_protocols: 128,
             max_append_bytes: 1_000_000,
         }
+    }
+}
+
+/// Settings of consumer groups (KIP-848), with Kafka's defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerConfig {
+    /// Silence after which a member is dead (`group.consumer.session.timeout.ms`).
+    pub session_timeout: Duration,
+    /// Told to members with every answer (`group.consumer.heartbeat.interval.ms`).
+    pub heartbeat_interval: Duration,
+    /// Most members of one group (`group.consumer.max.size`).
+    pub max_size: usize,
+    /// Assignors that members may ask for; the first is the default (`group.consumer.assignors`). Never empty.
+    pub assignors: Vec<Assignor>,
+    /// Shortest time between two target assignments of a group (`group.consumer.assignment.interval.ms`).
+    pub assignment_interval: Duration,
+    /// Which groups may change their protocol with members in them (`group.consumer.migration.policy`).
+    pub migration: MigrationPolicy,
+}
+
+impl ConsumerConfig {
+    pub(super) fn heartbeat_interval_ms(&self) -> i32 {
+        i32::try_from(self.heartbeat_interval.as_millis()).unwrap_or(i32::MAX)
+    }
+}
+
+impl Default for ConsumerConfig {
+    fn default() -> Self {
+        Self {
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval: Duration::from_secs(5),
+            max_size: 2_147_483_647,
+            assignors: Assignor::ALL.to_vec(),
+            assignment_interval: Duration::from_secs(1),
+            migration: MigrationPolicy::Bidirectional,
+        }
+    }
+}
+
+/// Kafka's `ConsumerGroupMigrationPolicy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationPolicy {
+    /// Both ways.
+    Bidirectional,
+    /// From classic to consumer.
+    Upgrade,
+    /// From consumer to classic.
+    Downgrade,
+    /// Neither.
+    Disabled,
+}
+
+impl MigrationPolicy {
+    /// Whether a classic group may become a consumer group.
+    #[must_use]
+    pub const fn allows_upgrade(self) -> bool {
+        matches!(self, Self::Bidirectional | Self::Upgrade)
+    }
+
+    /// Whether a consumer group may become a classic group.
+    #[must_use]
+    pub const fn allows_downgrade(self) -> bool {
+        matches!(self, Self::Bidirectional | Self::Downgrade)
     }
 }

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use protocol::ErrorCode;
 use uuid::Uuid;
 
+use super::consumer::member::Assignment;
+use super::consumer::topics::TopicInfo;
 use super::effect::{Ticket, WaiterId};
 
 /// One thing that happened.
@@ -26,6 +28,13 @@ pub enum Event {
     TopicDeleted {
         /// Its name.
         topic: String,
+    },
+    /// A topic came, changed or went. Every topic is told once before its first group is loaded.
+    TopicChanged {
+        /// Its name.
+        topic: String,
+        /// What it is now; `None`: gone.
+        info: Option<TopicInfo>,
     },
     /// One record of a `__consumer_offsets` partition that is being loaded, in log order.
     LoadRecord {
@@ -78,6 +87,13 @@ pub enum Request {
     ListGroups(ListGroups),
     /// Not from a client: metrics ask for all groups.
     Observe,
+    /// API key 68.
+    ConsumerGroupHeartbeat(Box<ConsumerGroupHeartbeat>),
+    /// API key 69, one group of it.
+    ConsumerGroupDescribe {
+        /// The group to describe.
+        group_id: String,
+    },
     /// API key 42, one group of it.
     DeleteGroup {
         /// The group to delete.
@@ -142,6 +158,47 @@ pub struct SyncGroup {
     pub assignments: Vec<(String, Bytes)>,
 }
 
+/// A member of a consumer group (KIP-848) joins, stays or leaves. What is `None` has not changed since the last time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerGroupHeartbeat {
+    /// The group.
+    pub group_id: String,
+    /// Version 1: made up by the member; before, empty for a member that has none yet.
+    pub member_id: String,
+    /// 0 to join, -1 to leave, -2 for a static member that will be back.
+    pub member_epoch: i32,
+    /// Set by static members.
+    pub instance_id: Option<String>,
+    /// The member's rack.
+    pub rack_id: Option<String>,
+    /// Milliseconds that the member has to give up partitions; -1 for unchanged.
+    pub rebalance_timeout_ms: i32,
+    /// Topics by name.
+    pub topics: Option<Vec<String>>,
+    /// Topics by pattern (version 1).
+    pub regex: Option<String>,
+    /// The assignor it would like.
+    pub server_assignor: Option<String>,
+    /// What it owns.
+    pub owned: Option<Assignment>,
+    /// From the request header.
+    pub client_id: String,
+    /// As in `JoinGroup`.
+    pub client_host: String,
+    /// Version 1 and later.
+    pub requires_member_id: bool,
+    /// A fresh random id in Kafka's form, used when the member has none.
+    pub fresh_member_id: String,
+}
+
+impl ConsumerGroupHeartbeat {
+    /// Whether the member told everything about itself, so that it wants to hear everything.
+    pub(super) const fn is_full(&self) -> bool {
+        let subscribes = self.topics.is_some() || self.regex.is_some();
+        self.rebalance_timeout_ms != -1 && subscribes && self.owned.is_some()
+    }
+}
+
 /// A member is alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
@@ -186,7 +243,8 @@ pub struct OffsetCommit {
     pub group_instance_id: Option<String>,
     /// Versions 2 to 4: keep these offsets for this long, whatever the configuration says.
     pub retention: Option<Duration>,
-    /// Versions 9 and later: an unknown group is GROUP_ID_NOT_FOUND, before it was ILLEGAL_GENERATION.
+    /// Versions 9 and later: an unknown group is GROUP_ID_NOT_FOUND, before it was ILLEGAL_GENERATION; members of consumer
+    /// groups can commit.
     pub supports_group_id_not_found: bool,
     /// What to commit, by topic name.
     pub topics: Vec<(String, Vec<PartitionCommit>)>,
@@ -206,12 +264,14 @@ pub struct PartitionCommit {
 }
 
 /// Which offsets were committed?
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OffsetFetch {
     /// The group; empty is legal.
     pub group_id: String,
     /// Topic names and partitions; `None` asks for everything.
     pub topics: Option<Vec<(String, Vec<i32>)>>,
+    /// Version 9: the member and its epoch, if a member asks.
+    pub member: Option<(String, i32)>,
 }
 
 /// Forget committed offsets (KIP-496). The handler has already refused topics that do not exist.

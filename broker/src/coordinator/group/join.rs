@@ -32,7 +32,14 @@ impl GroupCoordinator {
             turn.append(vec![record]);
             turn.check_retention_soon();
         }
-        turn.join(waiter, request);
+        match &turn.group.consumer {
+            Some(consumer) if !consumer.is_empty() => turn.join_as_classic(waiter, request),
+            Some(_) => {
+                turn.end_consumer_half();
+                turn.join(waiter, request);
+            }
+            None => turn.join(waiter, request),
+        }
     }
 
     /// Only a client without a member id, with something to propose, makes a group.

@@ -13,6 +13,10 @@ use super::turn::Turn;
 
 impl Turn<'_> {
     pub(super) fn leave(&mut self, waiter: WaiterId, request: LeaveGroup) {
+        if self.group.consumer.is_some() {
+            let response = self.leave_as_classic(request);
+            return self.respond_when_durable(waiter, Response::LeaveGroup(response));
+        }
         let mut members = Vec::with_capacity(request.members.len());
         for MemberIdentity { member_id, group_instance_id } in request.members {
             let leaving = self.leaving_member(&member_id, group_instance_id.as_deref());

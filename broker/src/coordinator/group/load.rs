@@ -35,9 +35,14 @@ impl GroupCoordinator {
             Ok(Record::GroupMetadata { group, value: Some(metadata) }) => {
                 restore(shard.entry(&group), metadata)
             }
-            Ok(Record::GroupMetadata { group, value: None }) => {
-                shard.groups.remove(group.as_str());
+            // Its offsets have tombstones of their own; a consumer group may have taken its place.
+            Ok(Record::GroupMetadata { group: id, value: None }) => {
+                if let Some(group) = shard.groups.get_mut(id.as_str()) {
+                    group.end_classic_half();
+                }
+                shard.drop_if_nothing(&id);
             }
+            Ok(Record::Consumer(record)) => shard.load_consumer_record(record),
             Ok(Record::Other) => (),
             Err(error) => tracing::error!(partition, %error, "skipped a record of __consumer_offsets"),
         }
@@ -55,6 +60,7 @@ impl GroupCoordinator {
             for member in turn.group.members.ids() {
                 turn.keep_alive(&member);
             }
+            turn.consumer_loaded();
             turn.check_retention_soon();
             if turn.group.members.len() > turn.config.max_size {
                 turn.prepare_rebalance();
@@ -108,11 +114,28 @@ impl GroupCoordinator {
         for member in members.chain(&group.pending_members) {
             self.timers.cancel(Timer::Session { group: id(), member: member.clone() });
         }
+        for member in group.consumer.iter().flat_map(|consumer| consumer.members()) {
+            self.timers.cancel(Timer::Session { group: id(), member: member.id.clone() });
+            self.timers.cancel(Timer::MemberRebalance { group: id(), member: member.id.clone() });
+        }
     }
 }
 
 impl Shard {
-    fn entry(&mut self, group: &str) -> &mut Group {
+    /// Forgets a group of which the log knows nothing any more.
+    pub(super) fn drop_if_nothing(&mut self, group: &str) {
+        let is_nothing = |group: &Group| {
+            group.consumer.is_none()
+                && group.offsets.is_empty()
+                && group.protocol_type.is_none()
+                && group.members.is_empty()
+        };
+        if self.groups.get(group).is_some_and(is_nothing) {
+            self.groups.remove(group);
+        }
+    }
+
+    pub(super) fn entry(&mut self, group: &str) -> &mut Group {
         let id: Arc<str> = group.into();
         self.groups.entry(id.clone()).or_insert_with(|| Group::new(id, None))
     }
@@ -120,9 +143,9 @@ impl Shard {
 
 /// The group as of this record. Its offsets are records of their own and stay.
 fn restore(group: &mut Group, metadata: GroupMetadata) {
-    let offsets = std::mem::take(&mut group.offsets);
+    let (offsets, consumer) = (std::mem::take(&mut group.offsets), group.consumer.take());
     *group = Group::new(group.id.clone(), metadata.state_since_ms);
-    group.offsets = offsets;
+    (group.offsets, group.consumer) = (offsets, consumer.filter(|_| metadata.members.is_empty()));
     group.generation = metadata.generation;
     group.protocol_type = Some(metadata.protocol_type).filter(|protocol_type| !protocol_type.is_empty());
     group.leader = metadata.leader.map(Arc::from);

@@ -24,12 +24,11 @@ impl GroupCoordinator {
                     .iter()
                     .map(move |(partition, committed)| (topic.to_string(), *partition, committed.offset))
             });
-            ObservedGroup {
-                group_id: group.id.to_string(),
-                state: group.state().name(),
-                members: group.members.iter().count(),
-                offsets: offsets.collect(),
-            }
+            let (state, members) = match &group.consumer {
+                Some(consumer) => (consumer.state().name(), consumer.len()),
+                None => (group.state().name(), group.members.len()),
+            };
+            ObservedGroup { group_id: group.id.to_string(), state, members, offsets: offsets.collect() }
         });
         observed.collect()
     }

@@ -136,6 +136,9 @@ impl GroupCoordinator {
 impl Turn<'_> {
     /// Who may commit now (Kafka's `ClassicGroup.validateOffsetCommit`). A commit is as good as a heartbeat.
     fn admit_commit(&mut self, request: &OffsetCommit) -> Result<(), ErrorCode> {
+        if let Some(consumer) = &self.group.consumer {
+            return consumer.admit_commit(request, self.topics);
+        }
         let (state, generation_id) = (self.group.state(), request.generation_id);
         if generation_id < 0 && state == GroupState::Empty {
             return Ok(());
@@ -170,6 +173,14 @@ impl Turn<'_> {
 
     /// A commit that is not yet durable must not be read: such an answer waits for it.
     pub(super) fn fetch_offsets(&mut self, waiter: WaiterId, request: OffsetFetch) {
+        let admitted = match (&self.group.consumer, &request.member) {
+            (Some(consumer), Some((member, epoch))) => consumer.admit_fetch(member, *epoch),
+            _ => Ok(()),
+        };
+        if let Err(error) = admitted {
+            let response = OffsetFetchResponse { error, topics: Vec::new() };
+            return self.respond(waiter, Response::OffsetFetch(response));
+        }
         let topics = fetch(Some(&*self.group), request);
         let response = OffsetFetchResponse { error: ErrorCode::None, topics };
         self.respond_when_durable(waiter, Response::OffsetFetch(response));

@@ -20,6 +20,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::consumer::records::ConsumerRecord;
 use super::effect::CoordinatorRecord;
 use super::offsets::CommittedOffset;
 use super::wire::{self, DecodeError, Reader};
@@ -45,6 +46,8 @@ pub(super) enum Record {
         group: String,
         value: Option<GroupMetadata>,
     },
+    /// Of a consumer group (KIP-848).
+    Consumer(ConsumerRecord),
     /// Of another kind of group.
     Other,
 }
@@ -85,6 +88,9 @@ impl Record {
             GROUP_METADATA_KEY => {
                 let group = key.string(false)?;
                 Ok(Self::GroupMetadata { group, value: value.map(decode_group).transpose()? })
+            }
+            version if ConsumerRecord::is_key(version) => {
+                ConsumerRecord::decode(version, &mut key, value).map(Self::Consumer)
             }
             _ => Ok(Self::Other),
         }

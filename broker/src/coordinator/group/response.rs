@@ -4,6 +4,10 @@ use bytes::Bytes;
 use protocol::ErrorCode;
 
 use super::classic::GroupState;
+pub(super) use super::consumer::response::Refusal;
+pub use super::consumer::response::{
+    ConsumerGroupHeartbeatResponse, DescribedConsumer, DescribedConsumerGroup, NamedAssignment,
+};
 use super::event::{LeaveGroup, PartitionCommit, Request};
 use super::observe::ObservedGroup;
 
@@ -32,6 +36,10 @@ pub enum Response {
     Observe(Vec<ObservedGroup>),
     /// To DeleteGroup.
     DeleteGroup(ErrorCode),
+    /// To ConsumerGroupHeartbeat.
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
+    /// To ConsumerGroupDescribe.
+    ConsumerGroupDescribe(DescribedConsumerGroup),
 }
 
 impl Response {
@@ -55,6 +63,12 @@ impl Response {
             Self::ListGroups(_) => Self::ListGroups(Err(error)),
             Self::Observe(groups) => Self::Observe(groups),
             Self::DeleteGroup(_) => Self::DeleteGroup(error),
+            Self::ConsumerGroupHeartbeat(_) => {
+                Self::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse::refused(error.into()))
+            }
+            Self::ConsumerGroupDescribe(group) => {
+                Self::ConsumerGroupDescribe(DescribedConsumerGroup::refused(error, group.group_id))
+            }
         }
     }
 
@@ -85,6 +99,12 @@ impl Response {
             Request::ListGroups(_) => Self::ListGroups(Err(error)),
             Request::Observe => Self::Observe(Vec::new()),
             Request::DeleteGroup { .. } => Self::DeleteGroup(error),
+            Request::ConsumerGroupHeartbeat(_) => {
+                Self::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse::refused(error.into()))
+            }
+            Request::ConsumerGroupDescribe { group_id } => {
+                Self::ConsumerGroupDescribe(DescribedConsumerGroup::refused(error, group_id))
+            }
         }
     }
 }
@@ -239,12 +259,14 @@ pub struct DescribedGroup {
     pub protocol: String,
     /// Everybody.
     pub members: Vec<DescribedMember>,
+    /// The group is there, but of the other kind.
+    pub is_consumer_group: bool,
 }
 
 impl DescribedGroup {
     fn failed(error: ErrorCode, group_id: String) -> Self {
         let (protocol_type, protocol, members) = (String::new(), String::new(), Vec::new());
-        Self { error, group_id, state: None, protocol_type, protocol, members }
+        Self { error, group_id, state: None, protocol_type, protocol, members, is_consumer_group: false }
     }
 
     /// A group that does not exist; up to version 5 that is no error.
@@ -270,13 +292,15 @@ pub struct DescribedMember {
     pub assignment: Bytes,
 }
 
-/// A group as ListGroups names it. Its type is `classic`.
+/// A group as ListGroups names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedGroup {
     /// Group id.
     pub group_id: String,
     /// Empty for a group that only stores offsets.
     pub protocol_type: String,
-    /// Current state.
-    pub state: GroupState,
+    /// Name of its current state.
+    pub state: &'static str,
+    /// `classic` or `consumer`.
+    pub group_type: &'static str,
 }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::admin::group_tombstones;
 use super::classic::{Group, GroupState};
 use super::effect::CoordinatorRecord;
 use super::offsets::CommittedOffset;
@@ -43,7 +44,7 @@ impl Turn<'_> {
         }
         let is_forgotten = self.group.is_empty() && self.group.offsets.is_empty();
         if is_forgotten {
-            records.push(records::group_metadata(&self.group.id, None));
+            records.extend(group_tombstones(self.group));
         } else if let Some(next) = next {
             let delay = Duration::from_millis(u64::try_from(next - self.wall_clock_ms).unwrap_or(0));
             self.check_retention_in(delay.max(self.config.offsets_retention_check_interval));

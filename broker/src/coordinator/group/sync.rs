@@ -15,6 +15,9 @@ use super::turn::Turn;
 
 impl Turn<'_> {
     pub(super) fn sync(&mut self, waiter: WaiterId, request: SyncGroup) {
+        if self.group.consumer.is_some() {
+            return self.sync_as_classic(waiter, &request);
+        }
         if let Err(error) = self.validate_sync(&request) {
             return self.fail_sync(waiter, error);
         }
@@ -36,6 +39,10 @@ impl Turn<'_> {
     }
 
     pub(super) fn heartbeat(&mut self, waiter: WaiterId, request: &Heartbeat) {
+        if self.group.consumer.is_some() {
+            let outcome = self.heartbeat_as_classic(request);
+            return self.respond(waiter, Response::Heartbeat(outcome));
+        }
         let outcome = self.check_heartbeat(request);
         if matches!(outcome, ErrorCode::None | ErrorCode::RebalanceInProgress) {
             self.keep_alive(&request.member_id);

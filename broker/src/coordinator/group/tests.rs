@@ -17,6 +17,7 @@ use super::*;
 mod admin;
 mod bounds;
 mod churn;
+mod consumer;
 mod durability;
 mod heartbeat;
 mod join;
@@ -154,7 +155,7 @@ impl World {
     /// The committed offset of partition 0.
     pub(super) fn committed(&mut self, topic: &str) -> i64 {
         let topics = Some(vec![(topic.to_owned(), vec![0])]);
-        let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics };
+        let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics, ..OffsetFetch::default() };
         let Response::OffsetFetch(response) = self.ask(Request::OffsetFetch(fetch)) else {
             panic!("no fetch")
         };

@@ -15,6 +15,9 @@ pub(super) enum Timer {
     Sync { group: Arc<str> },
     /// When a member has been silent for its session timeout, or a handed-out member id was not used.
     Session { group: Arc<str>, member: Arc<str> },
+    /// When a member of a consumer group must have given up its partitions, or, speaking the classic protocol, must have
+    /// joined or synced again.
+    MemberRebalance { group: Arc<str>, member: Arc<str> },
     /// When an offset of the group may have expired, or the group may be forgotten.
     OffsetRetention { group: Arc<str> },
 }

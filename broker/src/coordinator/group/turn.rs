@@ -11,6 +11,7 @@ use protocol::ErrorCode;
 
 use super::classic::{Group, millis};
 use super::config::GroupConfig;
+use super::consumer::topics::TopicIndex;
 use super::effect::{CoordinatorRecord, Ticket, WaiterId};
 use super::members::Member;
 use super::outbox::Outbox;
@@ -24,6 +25,7 @@ pub(super) struct Turn<'a> {
     pub(super) wall_clock_ms: i64,
     pub(super) partition: i32,
     pub(super) config: &'a GroupConfig,
+    pub(super) topics: &'a TopicIndex,
     pub(super) timers: &'a mut Timers,
     pub(super) outbox: &'a mut Outbox,
     pub(super) group: &'a mut Group,

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn list(world: &mut World, states: &[&str], types: &[&str]) -> Vec<(String, GroupState)> {
+fn list(world: &mut World, states: &[&str], types: &[&str]) -> Vec<(String, &'static str)> {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let list = ListGroups { states: owned(states), types: owned(types) };
     let Response::ListGroups(Ok(groups)) = world.ask(Request::ListGroups(list)) else { panic!("no list") };
@@ -34,6 +34,7 @@ fn stable_group_is_described_with_everything() {
         protocol_type: "consumer".to_owned(),
         protocol: "range".to_owned(),
         members: vec![member],
+        is_consumer_group: false,
     };
     assert_eq!(world.describe(), expected);
 }
@@ -62,8 +63,8 @@ fn list_filters_by_state_and_type_in_any_case() {
     let mut world = World::new();
     world.stable_group(1);
     world.commit(OffsetCommit { group_id: "simple".to_owned(), ..simple_commit() });
-    let stable = (GROUP.to_owned(), GroupState::Stable);
-    let simple = ("simple".to_owned(), GroupState::Empty);
+    let stable = (GROUP.to_owned(), "Stable");
+    let simple = ("simple".to_owned(), "Empty");
     let mut all = list(&mut world, &[], &[]);
     all.sort_by(|one, other| one.0.cmp(&other.0));
     assert_eq!(all, [stable.clone(), simple.clone()]);
@@ -80,7 +81,8 @@ fn list_names_the_protocol_type() {
     let listed = ListedGroup {
         group_id: GROUP.to_owned(),
         protocol_type: "consumer".to_owned(),
-        state: GroupState::Stable,
+        state: "Stable",
+        group_type: "classic",
     };
     let response = world.ask(Request::ListGroups(ListGroups::default()));
     assert_eq!(response, Response::ListGroups(Ok(vec![listed])));

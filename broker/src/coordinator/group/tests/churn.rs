@@ -203,7 +203,7 @@ impl Churn {
 
     fn fetch(&mut self) {
         let topics = Some(vec![("topic".to_owned(), vec![0])]);
-        let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics };
+        let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics, ..OffsetFetch::default() };
         self.ask(Request::OffsetFetch(fetch), Asked::Fetch(self.acknowledged));
     }
 

@@ -19,7 +19,7 @@ fn fetch_waits_for_a_commit_under_way() {
     world.commit(simple_commit());
     let topics = vec![("topic".to_owned(), vec![offset(0, 43)])];
     world.send(Request::OffsetCommit(OffsetCommit { topics, ..simple_commit() }));
-    let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics: None };
+    let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics: None, ..OffsetFetch::default() };
     let waiter = world.send(Request::OffsetFetch(fetch));
     assert!(matches!(world.effects().as_slice(), [Effect::Append { ticket: Ticket(1), .. }]));
     world.settle(Ticket(1), Ok(()));
@@ -32,7 +32,7 @@ fn fetch_waits_for_a_commit_under_way() {
 fn failed_append_answers_everybody_and_reloads_the_partition() {
     let mut world = World::new();
     let commit = world.send(Request::OffsetCommit(simple_commit()));
-    let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics: None };
+    let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics: None, ..OffsetFetch::default() };
     let fetch = world.send(Request::OffsetFetch(fetch));
     world.effects();
     world.settle(Ticket(0), Err(ErrorCode::NotEnoughReplicas));

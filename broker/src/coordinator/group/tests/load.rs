@@ -27,7 +27,7 @@ fn requests_are_refused_until_the_partition_is_loaded_but_heartbeats_are_not() {
     let delete = Request::DeleteGroup { group_id: GROUP.to_owned() };
     assert_eq!(world.ask(delete), Response::DeleteGroup(loading));
     assert_eq!((world.describe().error, world.describe().state), (loading, None));
-    let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics: None };
+    let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics: None, ..OffsetFetch::default() };
     let refused = OffsetFetchResponse { error: loading, topics: Vec::new() };
     assert_eq!(world.ask(Request::OffsetFetch(fetch)), Response::OffsetFetch(refused));
 }

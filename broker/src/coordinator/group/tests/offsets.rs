@@ -3,7 +3,7 @@
 use super::*;
 
 fn fetch(world: &mut World, topics: Option<Vec<(String, Vec<i32>)>>) -> Vec<(String, Vec<FetchedOffset>)> {
-    let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics };
+    let fetch = OffsetFetch { group_id: GROUP.to_owned(), topics, ..OffsetFetch::default() };
     let Response::OffsetFetch(response) = world.ask(Request::OffsetFetch(fetch)) else { panic!("no fetch") };
     assert_eq!(response.error, ErrorCode::None);
     response.topics
@@ -156,7 +156,11 @@ fn empty_group_id_is_legal_for_commit_and_fetch() {
     let mut world = World::new();
     let commit = OffsetCommit { group_id: String::new(), ..simple_commit() };
     assert_eq!(world.commit(commit), ErrorCode::None);
-    let response = world.ask(Request::OffsetFetch(OffsetFetch { group_id: String::new(), topics: None }));
+    let response = world.ask(Request::OffsetFetch(OffsetFetch {
+        group_id: String::new(),
+        topics: None,
+        ..OffsetFetch::default()
+    }));
     let Response::OffsetFetch(response) = response else { panic!("{response:?}") };
     assert_eq!(response.topics[0].1[0].offset, 42);
 }
@@ -251,7 +255,11 @@ fn offsets_of_a_deleted_topic_are_removed_from_every_group() {
     let tombstone = |group: &str| vec![offset_commit(group, "topic", 0, None)];
     let written: Vec<_> = world.log.values().cloned().collect();
     assert_eq!(written, [tombstone("a"), tombstone("b")]);
-    let response = world.ask(Request::OffsetFetch(OffsetFetch { group_id: "b".to_owned(), topics: None }));
+    let response = world.ask(Request::OffsetFetch(OffsetFetch {
+        group_id: "b".to_owned(),
+        topics: None,
+        ..OffsetFetch::default()
+    }));
     let Response::OffsetFetch(response) = response else { panic!("{response:?}") };
     assert_eq!(response.topics.len(), 1);
 }

@@ -1,0 +1,194 @@
+//! Classic and consumer members in one group: online upgrade and downgrade.
+
+use super::*;
+
+/// `ConsumerProtocolAssignment` of version 0 with partitions of `topic`.
+fn embedded(partitions: &[i32]) -> Bytes {
+    let mut buffer = BytesMut::new();
+    buffer.put_i16(0);
+    buffer.put_i32(1);
+    buffer.put_i16(5);
+    buffer.put_slice(b"topic");
+    buffer.put_i32(i32::try_from(partitions.len()).unwrap());
+    partitions.iter().for_each(|partition| buffer.put_i32(*partition));
+    buffer.put_i32(-1);
+    buffer.freeze()
+}
+
+/// A stable classic group of one member that has partitions 0 and 1.
+fn classic(world: &mut World) -> String {
+    let member = world.joined_group(1).remove(0);
+    let assignments = vec![(member.clone(), embedded(&[0, 1]))];
+    world.ask_to_sync(SyncGroup { assignments, ..sync(&member, 1) });
+    member
+}
+
+#[test]
+fn consumer_joins_a_classic_group_and_both_share_its_topic() {
+    let mut world = world(2);
+    let old = classic(&mut world);
+    assert_eq!(world.beat_ok(joining("new")), (2, Some(Assignment::new())));
+    let described = world.describe_consumers();
+    let of = |id: &str| described.members.iter().find(|member| member.member_id == id).unwrap();
+    assert!(of(&old).is_classic && !of("new").is_classic);
+    assert_eq!(of(&old).assignment, [(id(1), "topic".to_owned(), vec![0, 1])]);
+    // The classic member is told to rejoin, joins with nothing (eager), and syncs its half.
+    assert_eq!(world.heartbeat(&old, 1), ErrorCode::RebalanceInProgress);
+    let joined = world.ask_to_join(rejoin(&old));
+    assert_eq!((joined.error, joined.generation_id, joined.leader.as_str()), (ErrorCode::None, 2, ""));
+    assert_eq!(joined.protocol_name.as_deref(), Some("range"));
+    let synced = world.ask_to_sync(sync(&old, 2));
+    assert_eq!((synced.error, synced.assignment), (ErrorCode::None, embedded(&[0])));
+    assert_eq!(world.heartbeat(&old, 2), ErrorCode::None);
+    assert_eq!(world.beat_ok(staying("new", 2)), (2, Some(partitions(&[1]))));
+    assert_eq!(world.commit(commit_by(&old, 2)), ErrorCode::None);
+    // Partition 0 has been its own since generation 1, partition 1 no longer is.
+    assert_eq!(world.commit(commit_by(&old, 1)), ErrorCode::None);
+    let lost = vec![("topic".to_owned(), vec![offset(1, 42)])];
+    let lost = OffsetCommit { topics: lost, ..commit_by(&old, 1) };
+    assert_eq!(world.commit(lost), ErrorCode::IllegalGeneration);
+}
+
+#[test]
+fn group_becomes_classic_again_when_the_last_consumer_leaves() {
+    let mut world = world(2);
+    let old = classic(&mut world);
+    world.beat_ok(joining("new"));
+    world.ask_to_join(rejoin(&old));
+    world.ask_to_sync(sync(&old, 2));
+    assert_eq!(world.beat_ok(staying("new", -1)), (-1, None));
+    assert_eq!(world.state(), GroupState::PreparingRebalance);
+    assert_eq!(world.heartbeat(&old, 2), ErrorCode::RebalanceInProgress);
+    let joined = world.ask_to_join(rejoin(&old));
+    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 3));
+    assert_eq!(joined.leader, old);
+}
+
+#[test]
+fn offsets_survive_both_conversions() {
+    let mut world = world(2);
+    let old = classic(&mut world);
+    world.commit(commit_by(&old, 1));
+    world.beat_ok(joining("new"));
+    assert_eq!(world.committed("topic"), 42);
+    world.beat_ok(staying("new", -1));
+    assert_eq!(world.committed("topic"), 42);
+    let mut again = World::loading(config());
+    for (partition, records) in &world.log {
+        for CoordinatorRecord { key, value } in records.clone() {
+            again.event(Event::LoadRecord { partition: *partition, key, value });
+        }
+    }
+    again.finish_loading();
+    assert_eq!(again.committed("topic"), 42);
+    assert_eq!(again.describe().members.len(), 1);
+}
+
+#[test]
+fn policy_decides_about_conversions() {
+    let mut upgrade_only = config();
+    upgrade_only.consumer.migration = MigrationPolicy::Upgrade;
+    let mut world = World::with(upgrade_only);
+    world.topic("topic", 1, 2);
+    classic(&mut world);
+    world.beat_ok(joining("new"));
+    world.beat_ok(staying("new", -1));
+    assert_eq!(world.describe_consumers().members.len(), 1);
+
+    let mut none = config();
+    none.consumer.migration = MigrationPolicy::Disabled;
+    let mut world = World::with(none);
+    world.topic("topic", 1, 2);
+    classic(&mut world);
+    let message = "Cannot upgrade classic group grp to consumer group because online upgrade is disabled.";
+    assert_eq!(world.beat_error(joining("new")), (ErrorCode::GroupIdNotFound, message.to_owned()));
+    assert_eq!(world.state(), GroupState::Stable);
+}
+
+#[test]
+fn group_of_another_protocol_type_is_not_upgraded() {
+    let mut world = world(2);
+    let connect = JoinGroup { protocol_type: "connect".to_owned(), ..first_join() };
+    let id = world.ask_to_join(connect.clone()).member_id;
+    world.join(JoinGroup { member_id: id, ..connect });
+    world.pass_initial_rebalance();
+    world.answers();
+    let (error, message) = world.beat_error(joining("new"));
+    assert_eq!(error, ErrorCode::GroupIdNotFound);
+    let expected = "Cannot upgrade classic group grp to consumer group because the group does not use the consumer \
+                    embedded protocol.";
+    assert_eq!(message, expected);
+}
+
+#[test]
+fn upgrade_answers_members_that_wait_in_a_rebalance() {
+    let mut world = world(2);
+    let (id, waiter) = world.join_dynamic();
+    world.send(Request::ConsumerGroupHeartbeat(Box::new(joining("new"))));
+    let answers = world.answers();
+    assert_eq!(answers.len(), 2);
+    let join = answers.into_iter().find(|(answered, _)| *answered == waiter).unwrap().1;
+    assert_eq!(joined(join).error, ErrorCode::RebalanceInProgress);
+    assert!(world.describe_consumers().members.iter().any(|member| member.member_id == id));
+}
+
+#[test]
+fn classic_member_joins_a_consumer_group_with_an_id_it_is_given_first() {
+    let mut world = world(2);
+    world.beat_ok(joining("new"));
+    let given = world.ask_to_join(first_join());
+    assert_eq!(given.error, ErrorCode::MemberIdRequired);
+    let joined = world.ask_to_join(rejoin(&given.member_id));
+    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 2));
+    let synced = world.ask_to_sync(sync(&given.member_id, 2));
+    assert_eq!(synced.error, ErrorCode::None);
+    let other = JoinGroup { protocol_type: "connect".to_owned(), ..first_join() };
+    assert_eq!(world.ask_to_join(other).error, ErrorCode::InconsistentGroupProtocol);
+}
+
+#[test]
+fn classic_member_that_does_not_sync_is_out_at_its_rebalance_timeout() {
+    let mut world = world(2);
+    world.beat_ok(joining("new"));
+    let given = world.ask_to_join(first_join()).member_id;
+    let late = JoinGroup { session_timeout_ms: 600_000, ..rejoin(&given) };
+    assert_eq!(world.ask_to_join(late).error, ErrorCode::None);
+    for _ in 0..12 {
+        world.pass(SECOND * 5);
+        world.beat(staying("new", 1));
+    }
+    assert!(world.describe_consumers().members.iter().all(|member| member.member_id != given));
+}
+
+#[test]
+fn consumer_members_are_unknown_to_the_classic_requests() {
+    let mut world = world(2);
+    world.beat_ok(joining("new"));
+    assert_eq!(world.heartbeat("new", 1), ErrorCode::UnknownMemberId);
+    assert_eq!(world.ask_to_sync(sync("new", 1)).error, ErrorCode::UnknownMemberId);
+    assert_eq!(left(world.ask(leave(&["new"]))), [ErrorCode::UnknownMemberId]);
+    assert_eq!(world.describe_consumers().members.len(), 1);
+}
+
+#[test]
+fn classic_members_leave_a_consumer_group() {
+    let mut world = world(2);
+    let old = classic(&mut world);
+    world.beat_ok(joining("new"));
+    assert_eq!(left(world.ask(leave(&[&old, "nobody"]))), [ErrorCode::None, ErrorCode::UnknownMemberId]);
+    assert_eq!(world.beat_ok(staying("new", 2)), (3, Some(partitions(&[0, 1]))));
+}
+
+#[test]
+fn empty_groups_change_their_kind_with_the_next_member() {
+    let mut world = world(2);
+    world.beat_ok(joining("new"));
+    world.beat_ok(staying("new", -1));
+    let given = world.ask_to_join(first_join());
+    assert_eq!(given.error, ErrorCode::MemberIdRequired);
+    assert_eq!(world.state(), GroupState::Empty);
+    world.beat_ok(joining("new"));
+    assert_eq!(world.describe_consumers().state, "Stable");
+    world.pass(SECOND * 20);
+    assert!(world.answers().is_empty(), "the id that was handed out ends with the classic group");
+}

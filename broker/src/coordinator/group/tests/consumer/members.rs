@@ -1,0 +1,228 @@
+//! Joining, being led to an assignment, staying, leaving.
+
+use super::*;
+
+#[test]
+fn first_member_gets_everything_at_epoch_one() {
+    let mut world = world(4);
+    let beat = world.beat(joining("a"));
+    let expected = ConsumerGroupHeartbeatResponse {
+        error: ErrorCode::None,
+        message: None,
+        member_id: Some("a".to_owned()),
+        member_epoch: 1,
+        heartbeat_interval_ms: 5000,
+        assignment: Some(partitions(&[0, 1, 2, 3])),
+    };
+    assert_eq!(beat, expected);
+    assert_eq!(world.describe_consumers().state, "Stable");
+}
+
+#[test]
+fn join_is_answered_when_it_is_durable() {
+    let mut world = world(1);
+    let waiter = world.send(Request::ConsumerGroupHeartbeat(Box::new(joining("a"))));
+    let effects = world.effects();
+    let [Effect::Append { ticket, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    world.settle(*ticket, Ok(()));
+    assert!(matches!(world.effects().as_slice(), [Effect::Respond { waiter: it, .. }] if *it == waiter));
+}
+
+#[test]
+fn newcomer_waits_until_the_others_gave_up_what_is_meant_for_it() {
+    let mut world = world(4);
+    world.beat_ok(joining("a"));
+    assert_eq!(world.beat_ok(joining("b")), (2, Some(partitions(&[]))));
+    // a is told what is left to it and stays at its epoch until it has given up the rest.
+    assert_eq!(world.beat_ok(staying("a", 1)), (1, Some(partitions(&[0, 1]))));
+    assert_eq!(world.beat_ok(owning("a", 1, partitions(&[0, 1, 2, 3]))), (1, None));
+    assert_eq!(world.beat_ok(staying("b", 2)), (2, None));
+    assert_eq!(world.describe_consumers().state, "Reconciling");
+    assert_eq!(world.beat_ok(owning("a", 1, partitions(&[0, 1]))), (2, None));
+    assert_eq!(world.beat_ok(staying("b", 2)), (2, Some(partitions(&[2, 3]))));
+    assert_eq!(world.describe_consumers().state, "Stable");
+}
+
+#[test]
+fn assignments_follow_each_other_no_faster_than_configured() {
+    let mut world = World::with(GroupConfig::default());
+    world.topic("topic", 1, 2);
+    world.beat_ok(joining("a"));
+    // The second comes within the second: it is in, and waits for the next target.
+    assert_eq!(world.beat_ok(joining("b")), (1, Some(partitions(&[]))));
+    assert_eq!(world.describe_consumers().state, "Assigning");
+    world.pass(SECOND);
+    assert_eq!(world.beat_ok(staying("a", 1)), (1, Some(partitions(&[0]))));
+    assert_eq!(world.describe_consumers().assignment_epoch, 2);
+}
+
+#[test]
+fn repeated_heartbeat_says_nothing_and_a_full_one_hears_everything() {
+    let mut world = world(2);
+    world.beat_ok(joining("a"));
+    assert_eq!(world.beat_ok(staying("a", 1)), (1, None));
+    let full = ConsumerGroupHeartbeat { member_epoch: 1, ..joining("a") };
+    let full = ConsumerGroupHeartbeat { owned: Some(partitions(&[0, 1])), ..full };
+    assert_eq!(world.beat_ok(full), (1, Some(partitions(&[0, 1]))));
+}
+
+#[test]
+fn leaver_is_gone_at_once_and_its_partitions_go_to_the_others() {
+    let mut world = world(4);
+    world.pair();
+    assert_eq!(world.beat_ok(staying("b", -1)), (-1, None));
+    assert_eq!(world.beat_ok(staying("a", 2)), (3, Some(partitions(&[0, 1, 2, 3]))));
+    assert_eq!(world.describe_consumers().members.len(), 1);
+    let gone = world.beat_error(staying("b", 2));
+    assert_eq!(gone, (ErrorCode::UnknownMemberId, "Member b is not a member of group grp.".to_owned()));
+}
+
+#[test]
+fn silent_member_is_out_at_its_session_deadline() {
+    let mut world = world(4);
+    world.pair();
+    for _ in 0..8 {
+        world.pass(SECOND * 5);
+        world.beat_ok(staying("a", 2));
+    }
+    assert_eq!(world.describe_consumers().members.len(), 2);
+    world.pass(SECOND * 5);
+    assert!(world.answers().is_empty());
+    assert_eq!(world.describe_consumers().members.len(), 1);
+    assert_eq!(world.beat_ok(staying("a", 2)), (3, Some(partitions(&[0, 1, 2, 3]))));
+}
+
+#[test]
+fn member_that_does_not_give_up_its_partitions_is_out_at_its_rebalance_deadline() {
+    let mut world = world(4);
+    world.beat_ok(joining("a"));
+    world.beat_ok(joining("b"));
+    assert_eq!(world.beat_ok(staying("a", 1)), (1, Some(partitions(&[0, 1]))));
+    for _ in 0..12 {
+        world.pass(SECOND * 5);
+        let holds_on = world.beat(owning("a", 1, partitions(&[0, 1, 2, 3])));
+        world.beat_ok(staying("b", 2));
+        if holds_on.error != ErrorCode::None {
+            assert_eq!(holds_on.error, ErrorCode::UnknownMemberId);
+        }
+    }
+    let (_, assignment) = world.beat_ok(ConsumerGroupHeartbeat { member_epoch: 0, ..joining("b") });
+    assert_eq!(assignment, Some(partitions(&[0, 1, 2, 3])));
+}
+
+#[test]
+fn group_without_members_is_empty_can_be_joined_again_and_be_deleted() {
+    let mut world = world(1);
+    world.beat_ok(joining("a"));
+    let delete = || Request::DeleteGroup { group_id: GROUP.to_owned() };
+    assert_eq!(world.ask(delete()), Response::DeleteGroup(ErrorCode::NonEmptyGroup));
+    world.beat_ok(staying("a", -1));
+    assert_eq!(world.describe_consumers().state, "Empty");
+    assert_eq!(world.beat_ok(joining("b")), (3, Some(partitions(&[0]))));
+    world.beat_ok(staying("b", -1));
+    assert_eq!(world.ask(delete()), Response::DeleteGroup(ErrorCode::None));
+    assert_eq!(world.describe_consumers().error, ErrorCode::GroupIdNotFound);
+}
+
+#[test]
+fn member_chooses_the_assignor_and_the_majority_wins() {
+    let mut world = world(4);
+    let range = || Some("range".to_owned());
+    world.beat_ok(ConsumerGroupHeartbeat { server_assignor: range(), ..joining("a") });
+    assert_eq!(world.describe_consumers().assignor, "range");
+    let uniform = || Some("uniform".to_owned());
+    world.beat_ok(ConsumerGroupHeartbeat { server_assignor: uniform(), ..joining("b") });
+    world.beat_ok(ConsumerGroupHeartbeat { server_assignor: uniform(), ..joining("c") });
+    assert_eq!(world.describe_consumers().assignor, "uniform");
+}
+
+#[test]
+fn changed_subscription_takes_partitions_back_at_once() {
+    let mut world = world(2);
+    world.topic("other", 2, 1);
+    world.beat_ok(joining("a"));
+    let both = partitions(&[0, 1]);
+    let elsewhere = ConsumerGroupHeartbeat { topics: Some(vec!["other".to_owned()]), ..owning("a", 1, both) };
+    assert_eq!(world.beat_ok(elsewhere), (1, Some(Assignment::new())));
+    let other = Assignment::from([(id(2), [0].into())]);
+    assert_eq!(world.beat_ok(owning("a", 1, Assignment::new())), (2, Some(other)));
+}
+
+#[test]
+fn subscription_to_a_topic_that_is_not_there_yet_is_an_empty_assignment() {
+    let mut world = World::with(config());
+    assert_eq!(world.beat_ok(joining("a")), (1, Some(Assignment::new())));
+    world.topic("topic", 1, 2);
+    assert_eq!(world.beat_ok(staying("a", 1)), (2, Some(partitions(&[0, 1]))));
+}
+
+#[test]
+fn groups_of_both_kinds_are_listed_by_type_and_state() {
+    let mut world = world(1);
+    world.beat_ok(joining("a"));
+    world.commit(OffsetCommit { group_id: "simple".to_owned(), ..simple_commit() });
+    let mut list = |states: &[&str], types: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let list = ListGroups { states: owned(states), types: owned(types) };
+        let Response::ListGroups(Ok(groups)) = world.ask(Request::ListGroups(list)) else { panic!() };
+        groups
+    };
+    let consumer = ListedGroup {
+        group_id: GROUP.to_owned(),
+        protocol_type: "consumer".to_owned(),
+        state: "Stable",
+        group_type: "consumer",
+    };
+    assert_eq!(list(&[], &["Consumer"]), std::slice::from_ref(&consumer));
+    assert_eq!(list(&["stable"], &[]), [consumer]);
+    assert_eq!(list(&["reconciling"], &[]), []);
+    assert_eq!(list(&[], &[]).len(), 2);
+}
+
+#[test]
+fn describe_groups_calls_a_consumer_group_dead() {
+    let mut world = world(1);
+    world.beat_ok(joining("a"));
+    let describe =
+        |supported| DescribeGroup { group_id: GROUP.to_owned(), supports_group_id_not_found: supported };
+    for (supported, error) in [(true, ErrorCode::GroupIdNotFound), (false, ErrorCode::None)] {
+        let Response::DescribeGroup(group) = world.ask(Request::DescribeGroup(describe(supported))) else {
+            panic!()
+        };
+        assert_eq!((group.error, group.state), (error, Some(GroupState::Dead)));
+    }
+}
+
+#[test]
+fn classic_group_is_no_consumer_group_to_describe() {
+    let mut world = World::new();
+    world.stable_group(1);
+    let described = world.describe_consumers();
+    assert_eq!(described.error, ErrorCode::GroupIdNotFound);
+    assert_eq!(described.message.as_deref(), Some("Group grp is not a consumer group."));
+}
+
+#[test]
+fn description_shows_members_with_assignment_and_target() {
+    let mut world = world(2);
+    world.beat_ok(ConsumerGroupHeartbeat { rack_id: Some("r".to_owned()), ..joining_static("a", "i") });
+    world.beat_ok(joining("b"));
+    let group = world.describe_consumers();
+    assert_eq!((group.epoch, group.assignment_epoch, group.assignor.as_str()), (2, 2, "uniform"));
+    let a = &group.members[0];
+    assert_eq!(a.assignment, [(id(1), "topic".to_owned(), vec![0, 1])]);
+    assert_eq!(a.target, [(id(1), "topic".to_owned(), vec![0])]);
+    assert_eq!((a.epoch, a.instance_id.as_deref(), a.rack_id.as_deref()), (1, Some("i"), Some("r")));
+    assert_eq!(
+        (a.topics.as_slice(), a.regex.as_deref(), a.is_classic),
+        (&["topic".to_owned()][..], None, false)
+    );
+}
+
+#[test]
+fn join_writes_kafkas_records_in_kafkas_order() {
+    let mut world = world(1);
+    world.beat_ok(joining("a"));
+    let versions: Vec<u8> = world.log.values().flatten().map(|record| record.key[1]).collect();
+    assert_eq!(versions, [5, 3, 7, 6, 8]);
+}

@@ -1,0 +1,62 @@
+//! Subscriptions by pattern.
+
+use super::*;
+
+fn matching(member: &str, regex: &str) -> ConsumerGroupHeartbeat {
+    ConsumerGroupHeartbeat { topics: None, regex: Some(regex.to_owned()), ..joining(member) }
+}
+
+fn topic_numbers(assignment: Option<Assignment>) -> Vec<u128> {
+    assignment.unwrap().keys().map(Uuid::as_u128).collect()
+}
+
+#[test]
+fn pattern_matches_topics_that_are_there_and_those_that_come() {
+    let mut world = World::with(config());
+    world.topic("orders-eu", 1, 1);
+    world.topic("other", 2, 1);
+    let (epoch, assignment) = world.beat_ok(matching("a", "orders-.*"));
+    assert_eq!((epoch, topic_numbers(assignment)), (1, vec![1]));
+    world.topic("orders-us", 3, 1);
+    world.topic("unrelated", 4, 1);
+    let (epoch, assignment) = world.beat_ok(staying("a", 1));
+    assert_eq!((epoch, topic_numbers(assignment)), (2, vec![1, 3]));
+    world.event(Event::TopicChanged { topic: "orders-eu".to_owned(), info: None });
+    let (epoch, assignment) = world.beat_ok(owning("a", 2, Assignment::from([(id(3), [0].into())])));
+    assert_eq!((epoch, topic_numbers(assignment)), (3, vec![3]));
+}
+
+#[test]
+fn malformed_pattern_is_an_invalid_regular_expression_and_makes_no_group() {
+    let mut world = World::with(config());
+    let (error, message) = world.beat_error(matching("a", "["));
+    assert_eq!(error, ErrorCode::InvalidRegularExpression);
+    assert!(message.starts_with("SubscribedTopicRegex `[` is not a valid regular expression: "), "{message}");
+    assert_eq!(world.coordinator.groups, 0);
+}
+
+#[test]
+fn names_and_pattern_add_up_and_the_pattern_can_be_given_up() {
+    let mut world = world(1);
+    world.topic("orders", 2, 1);
+    let both = ConsumerGroupHeartbeat { regex: Some("ord.*".to_owned()), ..joining("a") };
+    let (_, assignment) = world.beat_ok(both);
+    assert_eq!(topic_numbers(assignment), [1, 2]);
+    let without = ConsumerGroupHeartbeat { regex: Some(String::new()), ..owning("a", 1, partitions(&[0])) };
+    world.beat_ok(without);
+    let (epoch, _) = world.beat_ok(owning("a", 1, partitions(&[0])));
+    assert_eq!(epoch, 2);
+    assert_eq!(world.describe_consumers().members[0].regex, None);
+    world.topic("ordinary", 3, 1);
+    assert_eq!(world.beat_ok(staying("a", 2)), (2, None));
+}
+
+#[test]
+fn second_member_with_a_known_pattern_shares_its_topics() {
+    let mut world = world(2);
+    world.beat_ok(matching("a", "top.*"));
+    world.beat_ok(matching("b", "top.*"));
+    assert_eq!(world.beat_ok(staying("a", 1)), (1, Some(partitions(&[0]))));
+    world.beat_ok(owning("a", 1, partitions(&[0])));
+    assert_eq!(world.beat_ok(staying("b", 2)), (2, Some(partitions(&[1]))));
+}
