@@ -20,6 +20,8 @@ pub(crate) fn append_error(error: &AppendError) -> ErrorCode {
         // Produce answers INVALID_PRODUCER_EPOCH, never PRODUCER_FENCED, so that the client can bump its epoch and go on
         // (Kafka `ProducerAppendInfo.checkProducerEpoch`).
         AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::InvalidTransactionState { .. } => ErrorCode::InvalidTxnState,
+        AppendError::TransactionCoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
         AppendError::TooLarge { .. } => ErrorCode::RecordListTooLarge,
         AppendError::Deleted => ErrorCode::UnknownTopicOrPartition,
         AppendError::Log(error) => log_error(error),

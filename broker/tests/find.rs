@@ -29,7 +29,7 @@ fn stopped() -> tempfile::TempDir {
         batch.append_with_headers(timestamp, Some(key), value, &[header]);
         let (partition, batch) =
             (topic.partition(partition).unwrap(), ValidBatch::new(batch.build()).unwrap());
-        assert!(store.append(vec![Append { partition, batch }])[0].is_ok());
+        assert!(store.append(vec![Append::new(partition, batch)])[0].is_ok());
     };
     for number in 0..5 {
         send(0, 1000 + number, b"order-1", Some(format!("state {number}").as_bytes()));

@@ -32,7 +32,7 @@ fn filled(dir: &Path) -> Arc<Store> {
         batch.append(1000 + index, Some(format!("key {index}").as_bytes()), Some(&[0xff; 3000]));
         let batch = ValidBatch::new(batch.build()).unwrap();
         let partition = topic.partition(0).unwrap();
-        assert!(store.append(vec![Append { partition, batch }])[0].is_ok());
+        assert!(store.append(vec![Append::new(partition, batch)])[0].is_ok());
     }
     store
 }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod compression;
+pub mod control_batch;
 pub mod error_code;
 pub mod fetch_response;
 pub mod frame;

@@ -16,6 +16,7 @@ use crate::frame::FrameKind;
 use crate::partition_log::{PartitionLog, StampedBatch};
 use crate::position::{Offset, Position};
 use crate::producer_state::SequenceCheck;
+use crate::verification::VerificationGuard;
 
 /// One record batch whose header parses and whose CRC matches. Nothing else is promised about it.
 #[derive(Debug, Clone)]
@@ -51,6 +52,23 @@ pub struct Append {
     pub partition: Arc<PartitionLog>,
     /// What.
     pub batch: ValidBatch,
+    /// For a transactional batch that may open its producer's transaction in the partition: that the coordinator knows
+    /// (`PartitionLog::begin_verification`). Markers need none.
+    pub verification: Option<VerificationGuard>,
+}
+
+impl Append {
+    /// A batch that opens no transaction.
+    #[must_use]
+    pub fn new(partition: Arc<PartitionLog>, batch: ValidBatch) -> Self {
+        Self { partition, batch, verification: None }
+    }
+
+    /// The same with a guard.
+    #[must_use]
+    pub fn verified(self, verification: Option<VerificationGuard>) -> Self {
+        Self { verification, ..self }
+    }
 }
 
 /// A batch that is in the log.
@@ -142,7 +160,7 @@ impl Group {
     }
 
     fn add(&mut self, engine: &Engine, writer: &mut LogWriter, append: Append) -> Outcome {
-        let Append { partition, batch } = append;
+        let Append { partition, batch, verification } = append;
         let view = batch.view();
         let (size, limit) = (batch.bytes.len(), engine.log.max_payload());
         if size > limit {
@@ -153,9 +171,7 @@ impl Group {
         if partition.is_deleted() {
             return Err(AppendError::Deleted);
         }
-        if let Some(producers) = &state.producers
-            && let SequenceCheck::Duplicate(base_offset) = producers.check(&view)?
-        {
+        if let SequenceCheck::Duplicate(base_offset) = state.check_producer(&view, verification)? {
             return Ok(Appended { base_offset, end: writer.tail(), duplicate: true });
         }
         let reserved = writer.reserve_batch(&engine.log, size).map_err(Arc::new)?;
@@ -170,6 +186,7 @@ impl Group {
         let closed = state
             .apply_batch(numbers, reserved.position, reserved.first, &stamped, &policy, extents)
             .map_err(Arc::new)?;
+        partition.transactions_changed(&state);
         if closed {
             engine.retention.segment_closed(&partition);
         }

@@ -112,6 +112,23 @@ pub enum AppendError {
         /// The batch's epoch.
         found: i16,
     },
+    /// A batch outside of its producer's transaction: a transactional one that would open a transaction of which the
+    /// coordinator was not asked, or one that is not transactional while a transaction is open.
+    #[error("producer {producer_id}: the batch is not part of an ongoing transaction")]
+    InvalidTransactionState {
+        /// The producer.
+        producer_id: i64,
+    },
+    /// A marker of a coordinator that another one has replaced.
+    #[error("producer {producer_id}: marker with coordinator epoch {found}, the last one had {current}")]
+    TransactionCoordinatorFenced {
+        /// The producer.
+        producer_id: i64,
+        /// Coordinator epoch of its last marker here.
+        current: i32,
+        /// The marker's coordinator epoch.
+        found: i32,
+    },
     /// The frame does not fit a commitlog file.
     #[error("batch of {size} bytes is larger than a commitlog file can take ({limit} bytes)")]
     TooLarge {

@@ -1,9 +1,10 @@
-//! One partition of the log: its four offsets, consume queue, producer state and leader epochs.
+//! One partition of the log: its offsets, consume queue, producers, transactions and leader epochs.
 //!
 //! Changed only by `apply_*`, which the live path and recovery share. Lock order: the append lock, then a partition's
 //! state. Invariants: `log_start <= high_watermark <= log_end`; none of the three ever moves back.
 
 mod cleaning;
+mod transactions;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,6 +18,7 @@ use crate::log_policy::{LogPolicy, PolicyCell};
 use crate::position::{Offset, Position};
 use crate::producer_state::ProducerStates;
 use crate::segments::{SegmentBatch, Segments};
+use crate::transactions::Transactions;
 
 /// The log's handle on one partition.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct PartitionLog {
     high_watermark: AtomicI64,
     log_end: AtomicI64,
     deleted: AtomicBool,
+    /// Transactions may hold the last stable offset below the high watermark.
+    unstable: AtomicBool,
     /// Where the log last said what the log start is; 0 when it never did.
     log_start_frame: AtomicU64,
     policy: Arc<PolicyCell>,
@@ -38,6 +42,7 @@ pub struct PartitionLog {
 pub(crate) struct PartitionState {
     pub(crate) queue: ConsumeQueue,
     pub(crate) producers: Option<Box<ProducerStates>>,
+    pub(crate) transactions: Option<Box<Transactions>>,
     pub(crate) epochs: LeaderEpochs,
     /// The offset of the next record: ahead of `log_end` while a group is being written.
     pub(crate) next_offset: Offset,
@@ -77,17 +82,20 @@ impl PartitionLog {
         (log_start, log_start_frame): (Offset, Position),
         state: PartitionState,
     ) -> Self {
-        Self {
+        let partition = Self {
             topic,
             partition,
             log_start: AtomicI64::new(log_start),
             high_watermark: AtomicI64::new(state.next_offset),
             log_end: AtomicI64::new(state.next_offset),
             deleted: AtomicBool::new(false),
+            unstable: AtomicBool::new(false),
             log_start_frame: AtomicU64::new(log_start_frame.0),
             policy,
             state: Mutex::new(state),
-        }
+        };
+        partition.transactions_changed(&partition.state());
+        partition
     }
 
     /// Number of the topic in this log.
@@ -112,12 +120,6 @@ impl PartitionLog {
     #[must_use]
     pub fn high_watermark(&self) -> Offset {
         self.high_watermark.load(Ordering::Acquire)
-    }
-
-    /// First offset of the oldest open transaction, else the high watermark.
-    #[must_use]
-    pub fn last_stable_offset(&self) -> Offset {
-        self.high_watermark()
     }
 
     /// One past the last written record.
@@ -152,13 +154,6 @@ impl PartitionLog {
         self.deleted.load(Ordering::Acquire)
     }
 
-    /// Forgets producers whose newest timestamp is older.
-    pub(crate) fn expire_producers(&self, before_ms: i64) {
-        if let Some(producers) = &mut self.state().producers {
-            producers.expire(before_ms);
-        }
-    }
-
     pub(crate) fn state(&self) -> MutexGuard<'_, PartitionState> {
         self.state.lock().expect("no panic under this lock")
     }
@@ -177,7 +172,9 @@ impl PartitionLog {
 
     /// Makes it visible to consumers; returns whether the high watermark moved.
     pub(crate) fn publish_high_watermark(&self, high_watermark: Offset) -> bool {
-        self.high_watermark.fetch_max(high_watermark, Ordering::AcqRel) < high_watermark
+        let moved = self.high_watermark.fetch_max(high_watermark, Ordering::AcqRel) < high_watermark;
+        self.acknowledge_markers();
+        moved
     }
 
     /// What its topic's configs mean for the log.
@@ -218,6 +215,13 @@ impl PartitionLog {
         self.log_start_frame.store(frame.0, Ordering::Release);
     }
 
+    /// After replay, which looks at no atomic: returns the offset of the next record.
+    pub(crate) fn recovered(&self) -> Offset {
+        let state = self.state();
+        self.transactions_changed(&state);
+        state.next_offset
+    }
+
     /// Replay only: the log begins later than this partition did, since older files are gone.
     pub(crate) fn begin_at(&self, offset: Offset) {
         self.state().next_offset = offset;
@@ -228,9 +232,7 @@ impl PartitionLog {
 impl PartitionState {
     /// Replay only: a batch that nobody can read any more still says which sequences were written.
     pub(crate) fn apply_below_log_start(&mut self, stamped: &StampedBatch<'_>) {
-        if stamped.batch.producer_id() >= 0 {
-            self.producers.get_or_insert_default().apply(&stamped.batch, stamped.base_offset);
-        }
+        self.apply_producer(&stamped.batch, stamped.base_offset);
         self.next_offset = stamped.base_offset + i64::from(stamped.batch.last_offset_delta()) + 1;
     }
 
@@ -249,9 +251,7 @@ impl PartitionState {
         let entry = Entry::of(batch, position, first, stamped.base_offset, stamped.leader_epoch);
         self.queue.push(entry, partition.0, partition.1, extents)?;
         self.epochs.assign(stamped.leader_epoch, stamped.base_offset);
-        if batch.producer_id() >= 0 {
-            self.producers.get_or_insert_default().apply(batch, stamped.base_offset);
-        }
+        self.apply_producer(batch, stamped.base_offset);
         let closed = self.segments.push(SegmentBatch::of(&entry), policy, self.appended_bytes);
         self.next_offset = entry.last_offset() + 1;
         self.appended_bytes += u64::from(entry.size);
@@ -269,4 +269,4 @@ pub(crate) struct StampedBatch<'a> {
 
 /// Partitions are held by the hundred thousand: with the counters of its `Arc` and the word that points at it, an idle one
 /// takes less than 300 bytes.
-const _: () = assert!(size_of::<PartitionLog>() <= 264);
+const _: () = assert!(size_of::<PartitionLog>() <= 272);

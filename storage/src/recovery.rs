@@ -190,7 +190,7 @@ impl Walk<'_> {
 fn publish(catalog: &Catalog) {
     for topic in catalog.topics() {
         for partition in topic.partitions().iter() {
-            let next_offset = partition.state().next_offset;
+            let next_offset = partition.recovered();
             partition.publish_log_end(next_offset);
             partition.publish_high_watermark(next_offset);
         }

@@ -20,8 +20,10 @@ use crate::topic::Topic;
 
 pub(crate) use freeze::Freeze;
 
-/// "OLSN" and format version 2.
-const MAGIC: u64 = 0x4f4c_534e_0000_0002;
+/// "OLSN" and format version 3.
+const MAGIC: u64 = 0x4f4c_534e_0000_0003;
+/// Version 2 knew nothing of transactions, and no log that it was made of had any.
+const MAGIC_2: u64 = 0x4f4c_534e_0000_0002;
 const CRC_LEN: usize = 4;
 
 /// A snapshot in the making: what does not belong to a partition, and the topics that there were.
@@ -106,7 +108,12 @@ fn decode_body(
     extents: &Extents,
     position: Position,
 ) -> Result<Vec<(FileRecord, u64)>, DecodeError> {
-    if reader.u64()? != MAGIC || reader.u64()? != position.0 {
+    let has_transactions = match reader.u64()? {
+        MAGIC => true,
+        MAGIC_2 => false,
+        _ => return Err(DecodeError::Short),
+    };
+    if reader.u64()? != position.0 {
         return Err(DecodeError::Short);
     }
     let next_number = reader.u32()?;
@@ -132,7 +139,7 @@ fn decode_body(
         let topic = catalog.apply_topic(number, record, frame);
         let partitions = (0..partitions)
             .map(|partition| {
-                let log = partition::decode(reader, number, partition, topic.policy())?;
+                let log = partition::decode(reader, (number, partition), topic.policy(), has_transactions)?;
                 used_pages.extend(log.state().queue.page_numbers());
                 Ok(Arc::new(log))
             })

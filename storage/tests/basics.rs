@@ -86,8 +86,7 @@ fn a_producers_retry_gets_its_first_offset_and_a_gap_is_refused_also_after_a_res
         assert!(again.duplicate);
         assert_eq!(again.base_offset, i64::from(sequence));
     }
-    let refused =
-        |batch| store.append(vec![storage::Append { partition: Arc::clone(&partition), batch }]).remove(0);
+    let refused = |batch| store.append(vec![storage::Append::new(Arc::clone(&partition), batch)]).remove(0);
     assert!(matches!(refused(of(0)), Err(AppendError::OutOfOrderSequence { expected: 18, found: 0, .. })));
     assert!(matches!(refused(of(21)), Err(AppendError::OutOfOrderSequence { expected: 18, found: 21, .. })));
     let old_epoch = batch(b"x", &[5], Some(Producer { id: 9, epoch: -1, sequence: 0 }));
@@ -138,10 +137,7 @@ fn a_deleted_topic_is_gone_and_its_name_can_be_used_again() {
     append(&store, &old.partition(0).unwrap(), batch(b"x", &[1], None));
     store.delete_topic(&old).unwrap();
     assert!(store.topic("t").is_none());
-    let stale = store.append(vec![storage::Append {
-        partition: old.partition(0).unwrap(),
-        batch: batch(b"x", &[1], None),
-    }]);
+    let stale = store.append(vec![storage::Append::new(old.partition(0).unwrap(), batch(b"x", &[1], None))]);
     assert!(matches!(stale[0], Err(AppendError::Deleted)));
     store.create_topic("t", Uuid::from_u128(2), 3, Configs::default()).unwrap();
     drop(store);
@@ -208,11 +204,7 @@ fn a_producer_that_is_silent_for_long_is_forgotten_and_may_begin_anywhere() {
     let partition = topic.partition(0).unwrap();
     let at = |sequence, timestamp| batch(b"x", &[timestamp], Some(Producer { id: 9, epoch: 0, sequence }));
     append(&store, &partition, at(0, 1000));
-    let gap = || {
-        store
-            .append(vec![storage::Append { partition: Arc::clone(&partition), batch: at(7, 2000) }])
-            .remove(0)
-    };
+    let gap = || store.append(vec![storage::Append::new(Arc::clone(&partition), at(7, 2000))]).remove(0);
     clock.0.store(3_601_000, Ordering::Relaxed);
     store.housekeep().unwrap();
     assert!(

@@ -75,7 +75,7 @@ fn topics_with_retentions_far_apart_share_the_log_within_the_space_bound() {
         let appends = (0..40).map(|_| {
             let topic = format!("t{}", random.below(limits.len() as u64));
             let value = vec![0; usize::try_from(1000 + random.below(2000)).unwrap()];
-            Append { partition: partition(&store, &topic), batch: batch(&value, &[1], None) }
+            Append::new(partition(&store, &topic), batch(&value, &[1], None))
         });
         for outcome in store.append(appends.collect()) {
             outcome.unwrap();

@@ -226,7 +226,7 @@ fn appends_go_on_while_old_batches_are_read() {
     let world = World::new(2, 20_000, FILE * 4);
     let log = world.partition(0);
     let batches = (0..50).map(|count| batch(&[9; 5000], &[count], None));
-    let appends = batches.map(|batch| Append { partition: Arc::clone(&log), batch }).collect();
+    let appends = batches.map(|batch| Append::new(Arc::clone(&log), batch)).collect();
     let count = i64::try_from(world.expected[0].len()).unwrap();
     assert_eq!(world.store.append(appends).pop().unwrap().unwrap().base_offset, count + 49);
     world.store.flush().unwrap();

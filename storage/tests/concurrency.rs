@@ -33,10 +33,7 @@ fn append_all(store: &Store, appender: i64) {
         let appends = partitions.iter().map(|partition| {
             let producer = Producer { id: appender, epoch: 0, sequence };
             let value = vec![u8::try_from(appender).unwrap(); usize::try_from(random.below(3000)).unwrap()];
-            Append {
-                partition: Arc::clone(partition),
-                batch: batch(&value, &[i64::from(sequence)], Some(producer)),
-            }
+            Append::new(Arc::clone(partition), batch(&value, &[i64::from(sequence)], Some(producer)))
         });
         for outcome in store.append(appends.collect()) {
             assert!(!outcome.unwrap().duplicate);

@@ -139,7 +139,7 @@ fn append_group(store: &Store, witness: &mut Witness, random: &mut Random) {
                 None,
             );
             appended.push(Bytes::copy_from_slice(&batch.view().as_bytes()[16..]));
-            appends.push(Append { partition, batch });
+            appends.push(Append::new(partition, batch));
         }
     }
     for outcome in store.append(appends) {
@@ -361,13 +361,11 @@ fn after_a_failed_sync_or_write_nothing_is_acknowledged_any_more() {
         store.flush().unwrap();
         let acknowledged = store.acknowledged();
         disk.set_faults(faults);
-        let outcome = store
-            .append(vec![Append { partition: Arc::clone(&partition), batch: batch(&[2; 30], &[1], None) }]);
+        let outcome = store.append(vec![Append::new(Arc::clone(&partition), batch(&[2; 30], &[1], None))]);
         assert!(outcome[0].is_err() || store.flush().is_err());
         disk.set_faults(Faults::default());
         assert!(store.flush().is_err(), "the latch stays closed when the disk says OK again");
-        let refused = store
-            .append(vec![Append { partition: Arc::clone(&partition), batch: batch(&[3; 30], &[1], None) }]);
+        let refused = store.append(vec![Append::new(Arc::clone(&partition), batch(&[3; 30], &[1], None))]);
         assert!(matches!(&refused[0], Err(AppendError::Log(error)) if matches!(**error, Error::Poisoned(_))));
         assert_eq!((store.acknowledged(), partition.high_watermark()), (acknowledged, 1));
         assert!(store.poisoned().unwrap().contains("injected"));

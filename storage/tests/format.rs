@@ -9,10 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use protocol::control_batch::MarkerType;
 use protocol::record_batch::RecordBatchView;
 use storage::disk::LocalDisk;
-use storage::{Append, Clock, Configs, FindQuery, FlushMode, Store};
-use support::{Producer, append, batch, config, keyed_batch, open, read_all};
+use storage::{AbortedTransaction, Append, Clock, Configs, FindQuery, FlushMode, Store};
+use support::{
+    Producer, append, append_verified, batch, config, keyed_batch, marker, open, read_all, transactional,
+};
 use uuid::Uuid;
 
 /// What lies there beside the log and could be built from it.
@@ -48,10 +51,8 @@ fn write_reference(dir: &Path) {
         append(&store, &partition, batch(b"value", &[1000 - i64::from(sequence)], Some(producer)));
     }
     store.flush().unwrap();
-    let group = [0, 1].map(|index| Append {
-        partition: topic.partition(index).unwrap(),
-        batch: batch(b"pair", &[5, 6], None),
-    });
+    let group =
+        [0, 1].map(|index| Append::new(topic.partition(index).unwrap(), batch(b"pair", &[5, 6], None)));
     assert!(store.append(group.to_vec()).iter().all(Result::is_ok));
     append(&store, &gone.partition(0).unwrap(), batch(b"x", &[1], None));
     store.flush().unwrap();
@@ -72,10 +73,10 @@ fn check(store: &Store) {
     assert_eq!((partition.log_start_offset(), partition.high_watermark()), (3, 92));
     assert_eq!(read_all(store, &partition, 3).len(), 88);
     assert_eq!(store.offset_for_timestamp(&partition, 990, 92).unwrap().unwrap().offset, 3);
-    let retry = Append {
-        partition: Arc::clone(&partition),
-        batch: batch(b"value", &[911], Some(Producer { id: 7, epoch: 1, sequence: 89 })),
-    };
+    let retry = Append::new(
+        Arc::clone(&partition),
+        batch(b"value", &[911], Some(Producer { id: 7, epoch: 1, sequence: 89 })),
+    );
     let retried = store.append(vec![retry]).remove(0).unwrap();
     assert_eq!((retried.base_offset, retried.duplicate), (89, true));
     assert_eq!(store.allocate_producer_id().unwrap().0, 1000);
@@ -163,6 +164,32 @@ fn check_indexed(store: &Store) {
     assert_eq!(offsets, [78, 60, 42, 24, 7, 6]);
 }
 
+/// Transactions: one open, one aborted, one that only a marker is known of.
+fn write_transactions(dir: &Path) {
+    let (store, _) = open(Arc::new(LocalDisk), config(dir, FlushMode::Sync)).unwrap();
+    let (topic, _) = store.create_topic("accounts", Uuid::from_u128(1), 2, Configs::default()).unwrap();
+    let partition = topic.partition(0).unwrap();
+    for (id, epoch) in [(7, 0), (8, 3)] {
+        let data = transactional(b"value", &[1, 2], Producer { id, epoch, sequence: 0 });
+        append_verified(&store, &partition, data).unwrap();
+    }
+    append(&store, &partition, marker(7, 1, MarkerType::Abort, 5));
+    append(&store, &partition, marker(9, 0, MarkerType::Commit, 5));
+    store.close().unwrap();
+}
+
+fn check_transactions(store: &Store) {
+    let partition = store.topic("accounts").unwrap().partition(0).unwrap();
+    assert_eq!((partition.last_stable_offset(), partition.high_watermark()), (2, 6));
+    let aborted = AbortedTransaction { producer_id: 7, first_offset: 0, last_offset: 4 };
+    assert_eq!(partition.aborted_transactions(0, 6), [aborted]);
+    let active = partition.active_producers();
+    let known: Vec<_> = active.iter().map(|one| (one.producer_id, one.producer_epoch)).collect();
+    assert_eq!(known, [(7, 1), (8, 3), (9, 0)]);
+    assert_eq!(active.iter().map(|one| one.coordinator_epoch).collect::<Vec<_>>(), [5, -1, 5]);
+    assert_eq!(active[1].current_transaction_start_offset, Some(2));
+}
+
 fn copy(from: &Path, to: &Path) {
     for name in pinned(from).iter().map(String::as_str).chain(["format"]) {
         fs::create_dir_all(to.join(name).parent().unwrap()).unwrap();
@@ -209,6 +236,7 @@ fn the_same_operations_write_the_same_bytes_as_version_1() {
     writes_the_same_bytes("v1", write_reference);
     writes_the_same_bytes("v1-rewritten", write_rewritten);
     writes_the_same_bytes("v1-indexed", write_indexed);
+    writes_the_same_bytes("v1-transactions", write_transactions);
 }
 
 #[test]
@@ -216,6 +244,9 @@ fn a_directory_of_version_1_opens_with_and_without_its_projections() {
     opens_with_and_without_projections("v1", check);
     opens_with_and_without_projections("v1-rewritten", check_rewritten);
     opens_with_and_without_projections("v1-indexed", check_indexed);
+    opens_with_and_without_projections("v1-transactions", check_transactions);
+    // Snapshots of version 2, before there were transactions.
+    opens_with_and_without_projections("v1-snapshot-2", check);
 }
 
 /// It is taken as it is; were it not, another would be made.

@@ -107,7 +107,7 @@ impl Run {
                 (index, batch_of(&records, codec))
             };
             let partition = self.partition(topic, index);
-            self.store.append(vec![Append { partition, batch }]).remove(0).unwrap();
+            self.store.append(vec![Append::new(partition, batch)]).remove(0).unwrap();
         }
     }
 
@@ -262,7 +262,7 @@ fn filled(disk: &SimulatedDisk, configs: Configs) -> (Arc<Store>, BTreeMap<Vec<u
         *written.entry(key.clone()).or_default() += 1;
         let records = [Sent { timestamp: 5, key: Some(key), value: Some(vec![1; 500]) }];
         let batch = batch_of(&records, Codec::None);
-        store.append(vec![Append { partition: Arc::clone(&partition), batch }]).remove(0).unwrap();
+        store.append(vec![Append::new(Arc::clone(&partition), batch)]).remove(0).unwrap();
     }
     store.flush().unwrap();
     store.checkpoint().unwrap();
@@ -432,8 +432,7 @@ fn file_that_is_not_on_stable_storage_gets_no_index_file_yet() {
     let (topic, _) = store.create_topic("t", Uuid::from_u128(1), 1, keyed()).unwrap();
     for _ in 0..300 {
         let records = [Sent { timestamp: 5, key: Some(key(1)), value: Some(vec![1; 500]) }];
-        let append =
-            Append { partition: topic.partition(0).unwrap(), batch: batch_of(&records, Codec::None) };
+        let append = Append::new(topic.partition(0).unwrap(), batch_of(&records, Codec::None));
         store.append(vec![append]).remove(0).unwrap();
     }
     assert!(sealed_files(&disk) > 1);
@@ -453,7 +452,7 @@ fn frequent_key_is_found_in_several_goes_without_repeating_a_record() {
         let record = |timestamp| Sent { timestamp, key: Some(b"hot".to_vec()), value: None };
         let records: Vec<Sent> = (start..start + 7).map(record).collect();
         let batch = batch_of(&records, Codec::Zstd);
-        store.append(vec![Append { partition: Arc::clone(&partition), batch }]).remove(0).unwrap();
+        store.append(vec![Append::new(Arc::clone(&partition), batch)]).remove(0).unwrap();
     }
     store.flush().unwrap();
     for made in [false, true] {

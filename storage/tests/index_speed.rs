@@ -48,7 +48,7 @@ fn fill(store: &Store, records: u64) {
         };
         let batch = (batch, batch_of(&numbers.map(record).collect::<Vec<_>>(), Codec::None));
         let partition = Arc::clone(&partitions[usize::try_from(batch.0 % u64::from(PARTITIONS)).unwrap()]);
-        store.append(vec![Append { partition, batch: batch.1 }]).remove(0).unwrap();
+        store.append(vec![Append::new(partition, batch.1)]).remove(0).unwrap();
         if batch.0 % 50_000 == 0 {
             store.housekeep().unwrap();
         }
@@ -150,7 +150,7 @@ fn roll(store: &Store) {
     let (topic, _) = store.create_topic("other", Uuid::from_u128(2), 1, Configs::default()).unwrap();
     let filler = [Sent { timestamp: 1, key: None, value: Some(vec![0; 1 << 20]) }];
     for _ in 0..FILE_SIZE >> 20 {
-        let append = Append { partition: topic.partition(0).unwrap(), batch: batch_of(&filler, Codec::None) };
+        let append = Append::new(topic.partition(0).unwrap(), batch_of(&filler, Codec::None));
         store.append(vec![append]).remove(0).unwrap();
     }
     store.flush().unwrap();

@@ -181,8 +181,7 @@ fn group_that_was_never_finished_is_a_torn_tail() {
     let store = one_topic(&disk, 3);
     let partition = store.topic("orders").unwrap().partition(0).unwrap();
     let start = store.acknowledged();
-    let both = [1, 2]
-        .map(|value| Append { partition: Arc::clone(&partition), batch: batch(&[value; 300], &[1], None) });
+    let both = [1, 2].map(|value| Append::new(Arc::clone(&partition), batch(&[value; 300], &[1], None)));
     let end = store.append(both.to_vec())[1].as_ref().unwrap().end;
     let disk = disk.kill();
     let (from, to) = (usize::try_from(start.0).unwrap() + 440, usize::try_from(end.0).unwrap());

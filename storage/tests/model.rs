@@ -109,8 +109,7 @@ impl Run {
                 u8::try_from(self.random.below(256)).unwrap();
                 usize::try_from(self.random.below(600)).unwrap()
             ];
-            appends
-                .push(Append { partition: self.partition(index), batch: batch(&value, &timestamps, None) });
+            appends.push(Append::new(self.partition(index), batch(&value, &timestamps, None)));
             let model = &mut self.model[index];
             model.batches.push(ModelBatch { base: model.end, timestamps, value });
             model.end += i64::try_from(count).unwrap();

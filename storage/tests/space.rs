@@ -25,7 +25,7 @@ fn create(store: &Store, name: &str, id: u128) -> Arc<PartitionLog> {
 }
 
 fn try_append(store: &Store, partition: &Arc<PartitionLog>) -> Result<(), AppendError> {
-    let append = Append { partition: Arc::clone(partition), batch: batch(&VALUE, &[1], None) };
+    let append = Append::new(Arc::clone(partition), batch(&VALUE, &[1], None));
     store.append(vec![append]).remove(0).map(drop)
 }
 

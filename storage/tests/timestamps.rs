@@ -195,7 +195,7 @@ impl Run {
                 batch_of(&records, codec)
             };
             self.tally.batches += 1;
-            self.store.append(vec![Append { partition: self.partition(index), batch }]).remove(0).unwrap();
+            self.store.append(vec![Append::new(self.partition(index), batch)]).remove(0).unwrap();
         }
     }
 
@@ -329,7 +329,7 @@ fn deleted_outlier_does_not_hide_what_follows() {
         let records = [Sent { timestamp, key: Some(Vec::new()), value: None }];
         run.plain[0].push(&records, |record| record.timestamp);
         let batch = batch_of(&records, CODECS[0]);
-        run.store.append(vec![Append { partition: Arc::clone(&partition), batch }]).remove(0).unwrap();
+        run.store.append(vec![Append::new(Arc::clone(&partition), batch)]).remove(0).unwrap();
     };
     append(1_000_000);
     (0..2000).for_each(&mut append);

@@ -93,7 +93,7 @@ impl Sender<'_> {
             };
             partitions.push(match checked {
                 Ok((log, checked)) => {
-                    pending.appends.push(Append { partition: log, batch: checked.batch });
+                    pending.appends.push(Append::new(log, checked.batch));
                     pending.places.push((index, place));
                     accepted(number, checked.log_append_time_ms)
                 }

@@ -108,7 +108,7 @@ impl StateLog {
         for Write { partition, ticket, records } in writes {
             match self.partition_or_create(partition) {
                 Ok(log) => {
-                    appends.push(Append { partition: log, batch: self.batch(&records) });
+                    appends.push(Append::new(log, self.batch(&records)));
                     places.push((partition, ticket));
                 }
                 Err(error) => failed.push((ticket, Err(error))),

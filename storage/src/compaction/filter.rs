@@ -16,6 +16,7 @@ use protocol::record_set::{Record, RecordIter};
 use super::PAYLOAD_CAP;
 use super::key_map::KeyMap;
 use crate::position::Offset;
+use crate::transactions::AbortedTransaction;
 
 #[cfg(test)]
 mod kafka_tests;
@@ -34,14 +35,6 @@ pub(crate) enum Kept {
     Gone,
 }
 
-/// Offsets of the records of a transaction that was aborted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct AbortedTransaction {
-    pub(crate) producer_id: i64,
-    pub(crate) first_offset: Offset,
-    pub(crate) last_offset: Offset,
-}
-
 /// What decides about a batch beside the batch.
 #[derive(Clone, Copy)]
 pub(crate) struct FilterContext<'a> {
@@ -57,7 +50,7 @@ pub(crate) struct FilterContext<'a> {
     /// Whether a batch is the newest of its still remembered producer: it stays, even empty, with its sequences. For a
     /// producer whose newest batch is a marker: whether it is that one.
     pub(crate) is_last_of_producer: &'a dyn Fn(&RecordBatchView<'_>) -> bool,
-    /// The aborted transactions with records below the range's end.
+    /// The aborted transactions with records below the range's end, sorted by producer id, then first offset.
     pub(crate) aborted: &'a [AbortedTransaction],
 }
 
@@ -166,13 +159,18 @@ impl FilterContext<'_> {
     }
 }
 
-/// Whether the records of `batch` belong to one of the aborted transactions.
+/// Whether the records of `batch` belong to one of the aborted transactions, which are sorted by producer id, then first
+/// offset. Those of one producer do not overlap.
 pub(super) fn is_aborted(batch: &RecordBatchView<'_>, aborted: &[AbortedTransaction]) -> bool {
-    let inside = |transaction: &AbortedTransaction| {
-        transaction.producer_id == batch.producer_id()
-            && (transaction.first_offset..=transaction.last_offset).contains(&batch.base_offset())
-    };
-    batch.is_transactional() && !batch.is_control() && aborted.iter().any(inside)
+    if !batch.is_transactional() || batch.is_control() {
+        return false;
+    }
+    let place = (batch.producer_id(), batch.base_offset());
+    let after =
+        aborted.partition_point(|transaction| (transaction.producer_id, transaction.first_offset) <= place);
+    after.checked_sub(1).map(|at| aborted[at]).is_some_and(|transaction| {
+        transaction.producer_id == batch.producer_id() && batch.base_offset() <= transaction.last_offset
+    })
 }
 
 /// What a control batch is.

@@ -11,8 +11,9 @@ use protocol::record_lookup::records_payload;
 use protocol::record_set::RecordIter;
 
 use super::PAYLOAD_CAP;
-use super::filter::{AbortedTransaction, is_aborted};
+use super::filter::is_aborted;
 use crate::position::Offset;
+use crate::transactions::AbortedTransaction;
 
 /// Keys of one pass: 50 MiB at 25 bytes in each of 2^21 slots, seven eighths of which are used. More keys take more
 /// passes.

@@ -3,7 +3,6 @@
 //! Called by `cleaner`. The outcome becomes part of the log as any rewrite does (`rewrite::commit`): a crash before its frame
 //! is durable leaves everything as it was, one after it finds the outcome. (Kafka `LogCleaner`, `Cleaner.doClean`.)
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use protocol::record_batch::RecordBatchView;
@@ -19,6 +18,7 @@ use crate::partition_log::PartitionLog;
 use crate::position::Offset;
 use crate::rewrite::{Copies, commit, copy_of};
 use crate::segments::LogBounds;
+use crate::transactions::AbortedTransaction;
 
 /// What one commit carries at most before the next begins, bytes.
 const COMMIT_BYTES: u64 = 64 * 1024 * 1024;
@@ -69,7 +69,8 @@ fn range_of(partition: &PartitionLog, now_ms: i64) -> Option<CleanRange> {
     let state = partition.state();
     let bounds = LogBounds {
         log_start: partition.log_start_offset(),
-        high_watermark: partition.high_watermark(),
+        // Nothing is decided by a transaction that is not (Kafka `LogCleanerManager.cleanableOffsets`).
+        high_watermark: partition.last_stable_offset_in(&state, partition.high_watermark()),
         log_end: state.next_offset,
         appended_bytes: state.appended_bytes,
     };
@@ -88,21 +89,21 @@ fn compact_one(
 ) -> Result<Option<Offset>, Error> {
     let entries = partition.entries(range.from, range.upto, &engine.extents, |_| true)?;
     let dirty = entries.partition_point(|entry| entry.last_offset() < range.dirty_from);
-    let Some(keys) = learn_keys(engine, range, &entries[dirty..])? else {
+    let mut aborted = partition.aborted_transactions(range.from, range.upto);
+    aborted.sort_by_key(|transaction| (transaction.producer_id, transaction.first_offset));
+    let Some(keys) = learn_keys(engine, range, &entries[dirty..], &aborted)? else {
         return Ok(damaged(partition));
     };
     let upto = keys.upto();
-    let last = last_batches(partition);
-    let is_last = |batch: &RecordBatchView<'_>| {
-        batch.producer_id() >= 0 && last.get(&batch.producer_id()) == Some(&batch.base_offset())
-    };
+    let newest = partition.newest_batches();
+    let is_last = |batch: &RecordBatchView<'_>| newest.contains(batch);
     let mut filter = BatchFilter::new(FilterContext {
         keys: &keys,
         now_ms,
         delete_retention_ms: partition.policy().delete_retention_ms,
         range_end: upto,
         is_last_of_producer: &is_last,
-        aborted: &[],
+        aborted: &aborted,
     });
     let numbers = (partition.topic_number(), partition.partition().unsigned_abs());
     for entry in entries.iter().take_while(|entry| entry.base_offset < upto) {
@@ -121,24 +122,22 @@ fn compact_one(
 }
 
 /// `None` when a batch is damaged.
-fn learn_keys(engine: &Engine, range: &CleanRange, dirty: &[Entry]) -> Result<Option<KeyMap>, Error> {
+fn learn_keys(
+    engine: &Engine,
+    range: &CleanRange,
+    dirty: &[Entry],
+    aborted: &[AbortedTransaction],
+) -> Result<Option<KeyMap>, Error> {
     let mut keys = KeyMap::new(range.dirty_from, MAX_KEYS);
     for entry in dirty {
         let Some(batch) = copy_of(engine, entry)? else { return Ok(None) };
-        let whole = RecordBatchView::parse(&batch).is_ok_and(|view| keys.add_batch(&view, &[]));
+        let whole = RecordBatchView::parse(&batch).is_ok_and(|view| keys.add_batch(&view, aborted));
         if !whole {
             return Ok(Some(keys));
         }
     }
     keys.finish(range.upto);
     Ok(Some(keys))
-}
-
-/// Base offset of each remembered producer's newest batch.
-fn last_batches(partition: &PartitionLog) -> HashMap<i64, Offset> {
-    let state = partition.state();
-    let producers = state.producers.iter().flat_map(|producers| producers.iter());
-    producers.filter_map(|(id, state)| Some((*id, state.batches.last()?.base_offset))).collect()
 }
 
 fn damaged(partition: &PartitionLog) -> Option<Offset> {

@@ -64,7 +64,7 @@ fn partition_tables_say_what_each_partition_has_in_each_file() {
         let mut builder = protocol::record_batch_builder::RecordBatchBuilder::new(0);
         (0..2).for_each(|more| builder.append(1000 - number - more, Some(b"key"), Some(&[0; 300])));
         let batch = ValidBatch::new(builder.build()).unwrap();
-        store.append(vec![Append { partition, batch }]).remove(0).unwrap();
+        store.append(vec![Append::new(partition, batch)]).remove(0).unwrap();
     }
     store.flush().unwrap();
     store.build_index_files().unwrap();

@@ -60,6 +60,7 @@ impl PartitionLog {
         state.trimmed_bytes += trimmed;
         state.queue.truncate_front(reached, extents);
         state.epochs.truncate_front(reached);
+        state.transactions.iter_mut().for_each(|all| all.truncate_front(reached));
         let next_offset = state.next_offset;
         state.segments.truncate_front(reached, next_offset);
         Ok(reached < upto)
@@ -123,6 +124,7 @@ impl PartitionLog {
         let mut state = self.state();
         state.queue.clear(extents);
         *state = PartitionState::default();
+        self.transactions_changed(&state);
     }
 
     /// Points the queue at copies of its batches: base offset and new place, sorted. `on` is told each entry that can be

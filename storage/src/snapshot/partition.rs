@@ -1,5 +1,6 @@
 //! One partition inside a snapshot. A partition that nothing was ever written to takes one byte.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::BufMut;
@@ -10,11 +11,14 @@ use crate::leader_epochs::LeaderEpochs;
 use crate::log_policy::PolicyCell;
 use crate::partition_log::{Compacted, PartitionLog, PartitionState};
 use crate::position::Position;
-use crate::producer_state::{ProducerState, ProducerStates, WrittenBatch};
+use crate::producer_state::{NO_COORDINATOR_EPOCH, ProducerState, ProducerStates, WrittenBatch};
 use crate::segments::{Segment, Segments};
+use crate::transactions::{AbortedTransaction, IndexedAbort, Transactions};
 
 const EMPTY: u8 = 0;
 const FULL: u8 = 1;
+/// In place of an offset: the producer has no transaction open.
+const NO_TRANSACTION: i64 = -1;
 
 pub(super) fn encode(out: &mut Vec<u8>, partition: &PartitionLog, state: &PartitionState) {
     if state.next_offset == 0 {
@@ -35,6 +39,7 @@ pub(super) fn encode(out: &mut Vec<u8>, partition: &PartitionLog, state: &Partit
         out.put_i64(*start);
     }
     put_producers(out, state.producers.as_deref());
+    put_aborted(out, state.transactions.as_deref());
     let directory = state.queue.directory();
     out.put_i64(directory.running_max);
     out.put_u32(directory.tail_page);
@@ -97,6 +102,8 @@ fn put_producers(out: &mut Vec<u8>, producers: Option<&ProducerStates>) {
         out.put_i64(*id);
         out.put_i16(state.epoch);
         out.put_i64(state.last_timestamp);
+        out.put_i32(state.coordinator_epoch);
+        out.put_i64(state.transaction_start.unwrap_or(NO_TRANSACTION));
         put_count(out, state.batches.len());
         for batch in &state.batches {
             out.put_i32(batch.base_sequence);
@@ -106,15 +113,26 @@ fn put_producers(out: &mut Vec<u8>, producers: Option<&ProducerStates>) {
     }
 }
 
+fn put_aborted(out: &mut Vec<u8>, transactions: Option<&Transactions>) {
+    let aborted = transactions.map_or(&[][..], Transactions::aborted);
+    put_count(out, aborted.len());
+    for IndexedAbort { transaction, last_stable_offset } in aborted {
+        out.put_i64(transaction.producer_id);
+        out.put_i64(transaction.first_offset);
+        out.put_i64(transaction.last_offset);
+        out.put_i64(*last_stable_offset);
+    }
+}
+
 fn put_count(out: &mut Vec<u8>, count: usize) {
     out.put_u32(u32::try_from(count).expect("counts are below 2^32"));
 }
 
 pub(super) fn decode(
     reader: &mut Reader<'_>,
-    topic: u32,
-    partition: u32,
+    (topic, partition): (u32, u32),
     policy: &Arc<PolicyCell>,
+    has_transactions: bool,
 ) -> Result<PartitionLog, DecodeError> {
     if reader.u8()? == EMPTY {
         return Ok(PartitionLog::new(topic, partition, Arc::clone(policy)));
@@ -127,7 +145,9 @@ pub(super) fn decode(
     let epochs = reader.length()?;
     let epochs =
         (0..epochs).map(|_| Ok((reader.i32()?, reader.i64()?))).collect::<Result<_, DecodeError>>()?;
-    let producers = decode_producers(reader)?;
+    let producers = decode_producers(reader, has_transactions)?;
+    let aborted = if has_transactions { decode_aborted(reader)? } else { Vec::new() };
+    let transactions = transactions(producers.as_deref(), aborted);
     let (running_max, tail_page, tail_len) = (reader.i64()?, reader.u32()?, reader.u8()?);
     let pages = reader.length()?;
     let pages = (0..pages)
@@ -143,6 +163,7 @@ pub(super) fn decode(
     let state = PartitionState {
         queue: ConsumeQueue::from_directory(QueueDirectory { pages, tail_page, tail_len, running_max }),
         producers,
+        transactions,
         epochs: LeaderEpochs::from_entries(epochs),
         next_offset,
         appended_bytes,
@@ -155,12 +176,21 @@ pub(super) fn decode(
     Ok(PartitionLog::with_state((topic, partition), Arc::clone(policy), (log_start, log_start_frame), state))
 }
 
-fn decode_producers(reader: &mut Reader<'_>) -> Result<Option<Box<ProducerStates>>, DecodeError> {
+fn decode_producers(
+    reader: &mut Reader<'_>,
+    has_transactions: bool,
+) -> Result<Option<Box<ProducerStates>>, DecodeError> {
     let count = reader.length()?;
     let mut producers = ProducerStates::default();
     for _ in 0..count {
         let id = reader.i64()?;
         let (epoch, last_timestamp) = (reader.i16()?, reader.i64()?);
+        let (coordinator_epoch, start) = if has_transactions {
+            (reader.i32()?, reader.i64()?)
+        } else {
+            (NO_COORDINATOR_EPOCH, NO_TRANSACTION)
+        };
+        let transaction_start = (start != NO_TRANSACTION).then_some(start);
         let batches = reader.length()?;
         let batches = (0..batches)
             .map(|_| {
@@ -168,7 +198,33 @@ fn decode_producers(reader: &mut Reader<'_>) -> Result<Option<Box<ProducerStates
                 Ok(WrittenBatch { base_sequence, last_sequence, base_offset: reader.i64()? })
             })
             .collect::<Result<_, DecodeError>>()?;
-        producers.insert(id, ProducerState { epoch, last_timestamp, batches });
+        producers.insert(
+            id,
+            ProducerState { epoch, last_timestamp, coordinator_epoch, transaction_start, batches },
+        );
     }
     Ok((count > 0).then(|| Box::new(producers)))
+}
+
+fn decode_aborted(reader: &mut Reader<'_>) -> Result<Vec<IndexedAbort>, DecodeError> {
+    let count = reader.length()?;
+    let mut abort = || {
+        let transaction = AbortedTransaction {
+            producer_id: reader.i64()?,
+            first_offset: reader.i64()?,
+            last_offset: reader.i64()?,
+        };
+        Ok(IndexedAbort { transaction, last_stable_offset: reader.i64()? })
+    };
+    (0..count).map(|_| abort()).collect()
+}
+
+/// The open transactions stand with their producers.
+fn transactions(producers: Option<&ProducerStates>, aborted: Vec<IndexedAbort>) -> Option<Box<Transactions>> {
+    let open: BTreeSet<_> = producers
+        .into_iter()
+        .flat_map(ProducerStates::iter)
+        .filter_map(|(_, state)| state.transaction_start)
+        .collect();
+    (!open.is_empty() || !aborted.is_empty()).then(|| Box::new(Transactions::from_parts(open, aborted)))
 }

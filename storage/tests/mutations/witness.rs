@@ -134,10 +134,10 @@ pub fn stopped(clean: bool, rewritten: bool) -> Stopped {
                     usize::try_from(random.below(2500)).unwrap()
                 ];
                 let timestamp = i64::from(round) * 10;
-                appends.push(Append {
-                    partition: Arc::clone(partition),
-                    batch: batch(&value, &[timestamp, timestamp + 3], None),
-                });
+                appends.push(Append::new(
+                    Arc::clone(partition),
+                    batch(&value, &[timestamp, timestamp + 3], None),
+                ));
             }
         }
         let producer = Producer { id: 0, epoch: 0, sequence: round };

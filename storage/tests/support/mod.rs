@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use protocol::control_batch::{EndTransactionMarker, MarkerType};
 use protocol::record_batch_builder::RecordBatchBuilder;
 use storage::disk::Disk;
 use storage::{
-    Append, Configs, FlushMode, LogPolicy, OpenError, PartitionLog, ReadRequest, Recovered, Store,
-    StoreConfig, SystemClock, ValidBatch,
+    Append, AppendError, Appended, Configs, FlushMode, LogPolicy, OpenError, PartitionLog, ReadRequest,
+    Recovered, Store, StoreConfig, SystemClock, ValidBatch,
 };
 
 /// Small enough that a few dozen batches roll it.
@@ -99,6 +100,30 @@ pub fn batch(value: &[u8], timestamps: &[i64], producer: Option<Producer>) -> Va
     ValidBatch::new(Bytes::from(out)).unwrap()
 }
 
+/// A batch of a transaction, one record with `value` per timestamp.
+pub fn transactional(value: &[u8], timestamps: &[i64], producer: Producer) -> ValidBatch {
+    let mut builder =
+        RecordBatchBuilder::new(0).producer(producer.id, producer.epoch, producer.sequence).transactional();
+    timestamps.iter().for_each(|timestamp| builder.append(*timestamp, None, Some(value)));
+    ValidBatch::new(builder.build()).unwrap()
+}
+
+/// The marker that ends a transaction, at time 1.
+pub fn marker(producer_id: i64, epoch: i16, marker_type: MarkerType, coordinator_epoch: i32) -> ValidBatch {
+    let marker = EndTransactionMarker { marker_type, coordinator_epoch };
+    ValidBatch::new(marker.build(producer_id, epoch, 1)).unwrap()
+}
+
+/// Appends a transactional batch as the produce handler does when the coordinator knows of the transaction.
+pub fn append_verified(
+    store: &Store,
+    partition: &Arc<PartitionLog>,
+    batch: ValidBatch,
+) -> Result<Appended, AppendError> {
+    let guard = partition.begin_verification(&batch.view(), false);
+    store.append(vec![Append::new(Arc::clone(partition), batch).verified(guard)]).remove(0)
+}
+
 /// An uncompressed batch of keyed records, all with one timestamp; no value is a tombstone.
 pub fn keyed_batch(records: &[(Vec<u8>, Option<Vec<u8>>)], timestamp: i64) -> ValidBatch {
     let mut builder = RecordBatchBuilder::new(0);
@@ -118,8 +143,8 @@ fn put_varint(out: &mut Vec<u8>, value: i64) {
 }
 
 /// One append, which must succeed.
-pub fn append(store: &Store, partition: &Arc<PartitionLog>, batch: ValidBatch) -> storage::Appended {
-    store.append(vec![Append { partition: Arc::clone(partition), batch }]).remove(0).unwrap()
+pub fn append(store: &Store, partition: &Arc<PartitionLog>, batch: ValidBatch) -> Appended {
+    store.append(vec![Append::new(Arc::clone(partition), batch)]).remove(0).unwrap()
 }
 
 /// All readable batches from `from` on, as bytes.

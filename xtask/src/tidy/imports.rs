@@ -53,6 +53,7 @@ const ROOMS: &[Room] = &[
             "protocol::record_set",
             "protocol::record_lookup",
             "protocol::compression",
+            "protocol::control_batch",
         ],
         because: "storage reads record batches and nothing else of the wire: messages are mapped in the broker",
     },

@@ -38,7 +38,10 @@ fn passes() -> Vec<Pass> {
                 last_offset: number(3),
             }),
             "B" => pass.batches.push((unhex(words[1]), (words[2] != "-").then(|| unhex(words[2])))),
-            _ => passes.push(std::mem::take(&mut pass)),
+            _ => {
+                pass.aborted.sort_by_key(|aborted| (aborted.producer_id, aborted.first_offset));
+                passes.push(std::mem::take(&mut pass));
+            }
         }
     }
     passes
