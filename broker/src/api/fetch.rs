@@ -8,7 +8,10 @@
 //! `compression.type` is zstd is UNSUPPORTED_COMPRESSION_TYPE), 12 the diverging epoch, 13 topic ids. Sessions are kept by
 //! `fetch_session`.
 //!
-//! Deliberate gaps: aborted transactions are an empty list while there are no transactions; no preferred replica (11), no `current_leader` (12) or `node_endpoints` (16): this broker leads
+//! Isolation level 1 (read_committed) reads up to the last stable offset and gets the list of aborted transactions among
+//! its records, by first offset; for level 0 the list is null, which old clients rely on.
+//!
+//! Deliberate gaps: no preferred replica (11), no `current_leader` (12) or `node_endpoints` (16): this broker leads
 //! everything. Requests of followers are served as a consumer's.
 
 mod limits;

@@ -117,7 +117,11 @@ fn look_up(
         EARLIEST | EARLIEST_LOCAL => Ok(Some(earliest(&partition))),
         LATEST_TIERED => Ok(None),
         MAX_TIMESTAMP => {
-            store.offset_of_max_timestamp(&partition, limit).map_err(|error| error_map::read_error(&error))
+            // Kafka looks at all records and then whether the one it found may be told.
+            let all = partition.high_watermark();
+            let found = store.offset_of_max_timestamp(&partition, all);
+            let found = found.map_err(|error| error_map::read_error(&error))?;
+            Ok(found.filter(|found| found.offset < limit))
         }
         timestamp => store
             .offset_for_timestamp(&partition, timestamp, limit)

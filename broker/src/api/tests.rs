@@ -12,6 +12,7 @@ mod fetch_sessions;
 mod hostile;
 mod metrics;
 mod produce;
+mod read_committed;
 
 use std::future::Future;
 use std::net::Ipv4Addr;

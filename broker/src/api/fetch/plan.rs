@@ -147,7 +147,8 @@ impl Plan {
     ) -> (FetchedPartition, Option<PartitionLocated<'a>>) {
         let looked = planned.log.as_deref().map_err(|error| *error).and_then(|log| {
             let (fetched, located) = self.log(look, log, planned)?;
-            Ok((fetched, located.map(|located| (log, located))))
+            let committed_from = self.committed.then_some(planned.asked.from);
+            Ok((fetched, located.map(|located| PartitionLocated { log, located, committed_from })))
         });
         looked.unwrap_or_else(|error_code| (failed(planned.index, error_code), None))
     }
@@ -167,7 +168,8 @@ impl Plan {
         }
         partition::check_leader_epoch(log, planned.asked.leader_epoch)?;
         let high_watermark = log.high_watermark();
-        let last_stable_offset = log.last_stable_offset();
+        // It may have moved beyond what was seen of the high watermark.
+        let last_stable_offset = log.last_stable_offset().min(high_watermark);
         let log_start_offset = log.log_start_offset();
         let from = planned.asked.from;
         let mut fetched = FetchedPartition {
