@@ -91,7 +91,6 @@ pub(crate) fn settings<'a>(
 }
 
 /// The value that counts for `group`. Every config of the table has one.
-#[cfg_attr(not(test), expect(dead_code, reason = "asked by the coordinator of consumer groups"))]
 pub(crate) fn effective(layers: &BrokerLayers<'_>, group: &str, name: &str) -> Option<String> {
     let own = Scope::Group(group).of(layers.dynamic);
     settings(layers, &own, find(name)?).into_iter().next().map(|top| top.value.into_owned())

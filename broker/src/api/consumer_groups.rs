@@ -7,6 +7,7 @@
 //! Deliberate gaps: authorized operations are not computed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use protocol::layout::Layout;
@@ -25,6 +26,8 @@ use super::group_membership::{ask, text, unexpected};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::{Broker, base64_id};
 use crate::coordinator::group::{self, Request};
+use crate::group_config;
+use crate::topic_config::BrokerLayers;
 
 pub(super) struct ConsumerGroupHeartbeat;
 pub(super) struct ConsumerGroupDescribe;
@@ -68,6 +71,7 @@ impl Api for ConsumerGroupHeartbeat {
             owned,
             client_id: context.client_id().to_owned(),
             client_host: format!("/{}", context.connection.peer.ip()),
+            settings: settings(broker, &request.group_id),
             requires_member_id: version >= 1,
             fresh_member_id: base64_id(Uuid::new_v4()),
         };
@@ -77,6 +81,25 @@ impl Api for ConsumerGroupHeartbeat {
             }
             other => unexpected(&other),
         })
+    }
+}
+
+/// What counts for this group at this moment: its own configs, else the broker's.
+fn settings(broker: &Broker, group_id: &str) -> group::ConsumerSettings {
+    let dynamic = broker.store.broker_configs();
+    let default = broker.config.groups.consumer.settings();
+    if dynamic.is_empty() {
+        return default;
+    }
+    let layers = BrokerLayers { config: &broker.config, dynamic: &dynamic };
+    let millis = |name, default| {
+        let value = group_config::effective(&layers, group_id, name);
+        value.and_then(|value| value.parse().ok()).map_or(default, Duration::from_millis)
+    };
+    group::ConsumerSettings {
+        session_timeout: millis("consumer.session.timeout.ms", default.session_timeout),
+        heartbeat_interval: millis("consumer.heartbeat.interval.ms", default.heartbeat_interval),
+        assignment_interval: millis("consumer.assignment.interval.ms", default.assignment_interval),
     }
 }
 

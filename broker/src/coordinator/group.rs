@@ -58,7 +58,7 @@ mod turn;
 mod tests;
 
 pub use self::classic::GroupState;
-pub use self::config::{ConsumerConfig, GroupConfig, MigrationPolicy};
+pub use self::config::{ConsumerConfig, ConsumerSettings, GroupConfig, MigrationPolicy};
 pub use self::consumer::assignor::Assignor;
 pub use self::consumer::member::Assignment;
 pub use self::consumer::topics::TopicInfo;

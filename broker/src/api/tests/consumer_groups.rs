@@ -1,5 +1,6 @@
 //! Consumer groups (KIP-848) through the whole broker: topics made after the coordinator started, both APIs in both versions.
 
+use protocol::messages::incremental_alter_configs_request as incremental;
 use protocol::messages::*;
 use uuid::Uuid;
 
@@ -109,4 +110,22 @@ fn group_version_is_a_finalized_feature_from_version_three_on() {
     assert_eq!(finalized.map(|feature| feature.max_version_level), Some(1));
     let old: ApiVersionsResponse = client.call(ApiKey::ApiVersions, 2, &ApiVersionsRequest::default());
     assert!(old.finalized_features.is_empty());
+}
+
+#[test]
+fn configs_of_a_group_hold_for_its_next_heartbeat() {
+    let client = Client::new();
+    assert_eq!(beat(&client, 1, &joining("m")).heartbeat_interval_ms, 5000);
+    let config = incremental::AlterableConfig::default()
+        .with_name("consumer.heartbeat.interval.ms".into())
+        .with_value(Some("6000".into()));
+    let group = incremental::AlterConfigsResource::default()
+        .with_resource_type(32)
+        .with_resource_name("g".into())
+        .with_configs(vec![config]);
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![group]);
+    let altered: IncrementalAlterConfigsResponse = client.call(ApiKey::IncrementalAlterConfigs, 1, &request);
+    assert_eq!(altered.responses[0].error_code, 0, "{altered:?}");
+    let staying = joining("m").with_member_epoch(1);
+    assert_eq!(beat(&client, 1, &staying).heartbeat_interval_ms, 6000);
 }

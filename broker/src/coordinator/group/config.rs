@@ -81,6 +81,29 @@ pub struct ConsumerConfig {
 }
 
 impl ConsumerConfig {
+    /// What counts for a group that has no configs of its own.
+    #[must_use]
+    pub const fn settings(&self) -> ConsumerSettings {
+        ConsumerSettings {
+            session_timeout: self.session_timeout,
+            heartbeat_interval: self.heartbeat_interval,
+            assignment_interval: self.assignment_interval,
+        }
+    }
+}
+
+/// What can be set for a single consumer group (`consumer.*` of a GROUP resource).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsumerSettings {
+    /// `consumer.session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// `consumer.heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
+    /// `consumer.assignment.interval.ms`.
+    pub assignment_interval: Duration,
+}
+
+impl ConsumerSettings {
     pub(super) fn heartbeat_interval_ms(&self) -> i32 {
         i32::try_from(self.heartbeat_interval.as_millis()).unwrap_or(i32::MAX)
     }

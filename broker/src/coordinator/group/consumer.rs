@@ -28,6 +28,7 @@ use self::assignor::{Assignor, MemberSpec, Spec};
 use self::member::{Assignment, ConsumerMember, Owned};
 use self::regex::ResolvedPattern;
 use self::topics::TopicIndex;
+use super::config::ConsumerSettings;
 
 pub(super) mod admin;
 pub(super) mod assignor;
@@ -83,6 +84,8 @@ pub(super) struct ConsumerGroup {
     static_members: BTreeMap<String, Arc<str>>,
     target: BTreeMap<Arc<str>, Assignment>,
     patterns: BTreeMap<String, ResolvedPattern>,
+    /// The latest that a heartbeat brought.
+    settings: Option<ConsumerSettings>,
     holders: HashMap<(Uuid, i32), Arc<str>>,
 }
 

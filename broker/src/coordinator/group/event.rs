@@ -10,6 +10,7 @@ use bytes::Bytes;
 use protocol::ErrorCode;
 use uuid::Uuid;
 
+use super::config::ConsumerSettings;
 use super::consumer::member::Assignment;
 use super::consumer::topics::TopicInfo;
 use super::effect::{Ticket, WaiterId};
@@ -185,6 +186,8 @@ pub struct ConsumerGroupHeartbeat {
     pub client_id: String,
     /// As in `JoinGroup`.
     pub client_host: String,
+    /// What counts for this group now.
+    pub settings: ConsumerSettings,
     /// Version 1 and later.
     pub requires_member_id: bool,
     /// A fresh random id in Kafka's form, used when the member has none.

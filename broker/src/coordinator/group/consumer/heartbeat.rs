@@ -18,7 +18,7 @@ use super::{ConsumerGroup, ConsumerGroupState};
 use crate::coordinator::effect::{CoordinatorRecord, WaiterId};
 use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::group::classic::millis;
-use crate::coordinator::group::config::MAX_STRING;
+use crate::coordinator::group::config::{ConsumerSettings, MAX_STRING};
 use crate::coordinator::group::event::ConsumerGroupHeartbeat;
 use crate::coordinator::group::response::{ConsumerGroupHeartbeatResponse, Refusal, Response};
 use crate::coordinator::group::timers::Timer;
@@ -81,6 +81,11 @@ impl Turn<'_> {
         self.group.consumer.get_or_insert_default()
     }
 
+    fn consumer_settings(&mut self) -> ConsumerSettings {
+        let default = self.config.consumer.settings();
+        self.consumer().settings.unwrap_or(default)
+    }
+
     fn consumer_beat(
         &mut self,
         request: ConsumerGroupHeartbeat,
@@ -96,6 +101,7 @@ impl Turn<'_> {
                 return Err(refusal);
             }
         };
+        self.consumer().settings = Some(request.settings);
         let owned = request.owned.clone();
         let updated = update(&before, request);
         let pattern = match self.new_pattern(&updated) {
@@ -110,8 +116,8 @@ impl Turn<'_> {
         }
         let id = updated.id.clone();
         let reconciled = self.advance(&before, updated, pattern, owned.as_ref(), &mut records);
-        let session = self.config.consumer.session_timeout;
-        self.set_session(id, session);
+        let settings = self.consumer_settings();
+        self.set_session(id, settings.session_timeout);
         self.append_in_parts(records);
         let assignment = partitions(&reconciled.assigned);
         let tells_assignment = request_epoch == 0 || is_full || assignment != partitions(&before.assigned);
@@ -120,7 +126,7 @@ impl Turn<'_> {
             message: None,
             member_id: Some(reconciled.id.to_string()),
             member_epoch: reconciled.epoch,
-            heartbeat_interval_ms: self.config.consumer.heartbeat_interval_ms(),
+            heartbeat_interval_ms: settings.heartbeat_interval_ms(),
             assignment: tells_assignment.then_some(assignment),
         })
     }
@@ -293,7 +299,7 @@ impl Turn<'_> {
 
     /// Whether the target is out of date and the last one is old enough (KIP-1263).
     fn may_assign(&mut self, now_ms: i64) -> bool {
-        let interval = self.config.consumer.assignment_interval;
+        let interval = self.consumer_settings().assignment_interval;
         let consumer = self.consumer();
         let due_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
         let due_ms = consumer.assignment_timestamp_ms.saturating_add(due_ms);

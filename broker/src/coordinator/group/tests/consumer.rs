@@ -52,6 +52,7 @@ pub(super) fn joining(member: &str) -> ConsumerGroupHeartbeat {
         owned: Some(Assignment::new()),
         client_id: "client".to_owned(),
         client_host: "/127.0.0.1".to_owned(),
+        settings: config().consumer.settings(),
         requires_member_id: true,
         fresh_member_id: "fresh".to_owned(),
     }

@@ -47,12 +47,14 @@ fn newcomer_waits_until_the_others_gave_up_what_is_meant_for_it() {
 fn assignments_follow_each_other_no_faster_than_configured() {
     let mut world = World::with(GroupConfig::default());
     world.topic("topic", 1, 2);
-    world.beat_ok(joining("a"));
+    let settings = ConsumerConfig::default().settings();
+    let beat = |world: &mut World, request| world.beat_ok(ConsumerGroupHeartbeat { settings, ..request });
+    beat(&mut world, joining("a"));
     // The second comes within the second: it is in, and waits for the next target.
-    assert_eq!(world.beat_ok(joining("b")), (1, Some(partitions(&[]))));
+    assert_eq!(beat(&mut world, joining("b")), (1, Some(partitions(&[]))));
     assert_eq!(world.describe_consumers().state, "Assigning");
     world.pass(SECOND);
-    assert_eq!(world.beat_ok(staying("a", 1)), (1, Some(partitions(&[0]))));
+    assert_eq!(beat(&mut world, staying("a", 1)), (1, Some(partitions(&[0]))));
     assert_eq!(world.describe_consumers().assignment_epoch, 2);
 }
 
@@ -225,4 +227,22 @@ fn join_writes_kafkas_records_in_kafkas_order() {
     world.beat_ok(joining("a"));
     let versions: Vec<u8> = world.log.values().flatten().map(|record| record.key[1]).collect();
     assert_eq!(versions, [5, 3, 7, 6, 8]);
+}
+
+#[test]
+fn groups_own_settings_count_from_its_next_heartbeat_on() {
+    let mut world = world(1);
+    world.beat_ok(joining("a"));
+    let own = ConsumerSettings {
+        session_timeout: SECOND * 50,
+        heartbeat_interval: SECOND * 7,
+        ..config().consumer.settings()
+    };
+    let beat = world.beat(ConsumerGroupHeartbeat { settings: own, ..staying("a", 1) });
+    assert_eq!(beat.heartbeat_interval_ms, 7000);
+    world.pass(SECOND * 49);
+    assert_eq!(world.describe_consumers().members.len(), 1);
+    world.pass(SECOND);
+    assert!(world.answers().is_empty());
+    assert_eq!(world.describe_consumers().members.len(), 0);
 }
