@@ -105,6 +105,14 @@ impl Transactions {
         found
     }
 
+    /// Forgets aborted transactions that ended below `upto` and whose marker, at the offset given, is no more.
+    pub(crate) fn forget_unmarked(&mut self, upto: Offset, has_marker: impl Fn(Offset) -> bool) {
+        self.aborted.retain(|abort| {
+            let last_offset = abort.transaction.last_offset;
+            last_offset >= upto || has_marker(last_offset)
+        });
+    }
+
     /// Forgets aborted transactions that ended below the log start.
     pub(crate) fn truncate_front(&mut self, log_start: Offset) {
         let below = self.aborted.partition_point(|abort| abort.transaction.last_offset < log_start);

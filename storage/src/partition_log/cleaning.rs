@@ -170,6 +170,8 @@ impl PartitionLog {
         if self.compacted().is_some_and(|done| is_done(&done)) {
             return Ok(());
         }
+        // Before: a reader that is told of an aborted transaction must find the marker where it ends.
+        self.forget_unmarked_aborts(compacted.upto, entries);
         let mut outcome = Outcome { from: 0, upto: compacted.upto, entries };
         while self.compaction_step(&mut outcome, extents, &live, &dead)? {
             extents.relieve();

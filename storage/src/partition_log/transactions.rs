@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use protocol::control_batch::MarkerType;
-use protocol::record_batch::RecordBatchView;
+use protocol::record_batch::{HEADER_LEN, RecordBatchView};
 
 use super::{PartitionLog, PartitionState};
+use crate::consume_queue::Entry;
 use crate::error::AppendError;
 use crate::position::Offset;
 use crate::producer_state::{ActiveProducer, Effect, ProducerStates, SequenceCheck};
@@ -40,7 +41,7 @@ impl PartitionLog {
     }
 
     /// Every aborted transaction with a last offset at or above `from` and a first offset below `upper`, by first offset.
-    /// For records read up to the last stable offset: ask after reading that.
+    /// Ask after the batches were located, not before: one is forgotten before compaction takes its marker away.
     #[must_use]
     pub fn aborted_transactions(&self, from: Offset, upper: Offset) -> Vec<AbortedTransaction> {
         let state = self.state();
@@ -97,6 +98,17 @@ impl PartitionLog {
         let mut state = self.state();
         state.producers.iter_mut().for_each(|producers| producers.expire(before_ms));
         state.transactions.iter_mut().for_each(|all| all.verifications.forget_old());
+    }
+
+    /// A compaction leaves `entries` below `upto`: aborted transactions whose markers it takes away, or empties, are
+    /// forgotten. None of their records is left then, and a client that was told of one would drop all that its producer
+    /// wrote since, for want of the marker (Kafka's `CleanedTransactionMetadata` leaves them out of the new index).
+    pub(super) fn forget_unmarked_aborts(&self, upto: Offset, entries: &[Entry]) {
+        let is_whole = |offset: Offset| {
+            let found = entries.binary_search_by_key(&offset, |entry| entry.base_offset);
+            found.is_ok_and(|at| usize::try_from(entries[at].size).is_ok_and(|size| size > HEADER_LEN))
+        };
+        self.state().transactions.iter_mut().for_each(|all| all.forget_unmarked(upto, is_whole));
     }
 
     /// Which batches compaction keeps, even empty, for their producers' sake.
