@@ -2,8 +2,8 @@
 //!
 //! OffsetCommit: 2 to 4 bring a retention time, 9 knows GROUP_ID_NOT_FOUND. Topics and partitions that do not exist are
 //! refused one by one, the others committed. OffsetFetch: 2 lets the topics be null (all) and has an error for the whole, 7
-//! `require_stable` (there are no transactions to wait for), 8 asks for many groups, 9 brings the member and its epoch, which a
-//! consumer group (KIP-848) checks. What was never committed is offset -1 without error.
+//! `require_stable` (what a transaction may yet change is UNSTABLE_OFFSET_COMMIT), 8 asks for many groups, 9 brings the
+//! member and its epoch, which a consumer group (KIP-848) checks. What was never committed is offset -1 without error.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -124,7 +124,8 @@ impl Api for OffsetFetch {
         let topics = request.topics.map(|topics| {
             topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
         });
-        let fetch = group::OffsetFetch { group_id: request.group_id.to_string(), topics, member: None };
+        let (group_id, require_stable) = (request.group_id.to_string(), request.require_stable);
+        let fetch = group::OffsetFetch { group_id, topics, member: None, require_stable };
         ask(broker, Request::OffsetFetch(fetch), move |response| match response {
             group::Response::OffsetFetch(fetched) => {
                 let topics = fetched.topics.into_iter().map(|topic| fetched_topic(version, topic)).collect();
@@ -143,7 +144,8 @@ fn fetched_topic(version: i16, (name, partitions): (String, Vec<FetchedOffset>))
         let partition = OffsetFetchResponsePartition::default()
             .with_partition_index(fetched.partition)
             .with_committed_offset(fetched.offset)
-            .with_metadata(Some(fetched.metadata.into()));
+            .with_metadata(Some(fetched.metadata.into()))
+            .with_error_code(fetched.error.code());
         if version >= 5 { partition.with_committed_leader_epoch(fetched.leader_epoch) } else { partition }
     });
     let name = StrBytes::from(name).into();
@@ -151,7 +153,7 @@ fn fetched_topic(version: i16, (name, partitions): (String, Vec<FetchedOffset>))
 }
 
 fn fetch_groups(broker: &Arc<Broker>, version: i16, request: OffsetFetchRequest) -> Reply {
-    let groups = broker.groups.clone();
+    let (groups, require_stable) = (broker.groups.clone(), request.require_stable);
     Reply::Later(Box::pin(async move {
         let fetched = join_all(request.groups.into_iter().map(async |asked| {
             // Clients without a member say null and -1.
@@ -161,7 +163,8 @@ fn fetch_groups(broker: &Arc<Broker>, version: i16, request: OffsetFetchRequest)
             let topics = asked.topics.map(|topics| {
                 topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
             });
-            let fetch = group::OffsetFetch { group_id: asked.group_id.to_string(), topics, member };
+            let group_id = asked.group_id.to_string();
+            let fetch = group::OffsetFetch { group_id, topics, member, require_stable };
             match groups.ask(Request::OffsetFetch(fetch)).await {
                 group::Response::OffsetFetch(fetched) => OffsetFetchResponseGroup::default()
                     .with_group_id(asked.group_id)
@@ -181,6 +184,7 @@ fn fetched_group_topic((name, partitions): (String, Vec<FetchedOffset>)) -> Offs
             .with_committed_offset(fetched.offset)
             .with_committed_leader_epoch(fetched.leader_epoch)
             .with_metadata(Some(fetched.metadata.into()))
+            .with_error_code(fetched.error.code())
     });
     let name = StrBytes::from(name).into();
     OffsetFetchResponseTopics::default().with_name(name).with_partitions(partitions.collect())

@@ -9,6 +9,7 @@ mod consume;
 mod consumer_groups;
 mod every_version;
 mod fetch_sessions;
+mod group_transactions;
 mod hostile;
 mod metrics;
 mod produce;

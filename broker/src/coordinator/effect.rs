@@ -1,6 +1,7 @@
 //! What the effects of every coordinator are made of: who is answered, what is appended, by which name its outcome comes back.
 
 use bytes::Bytes;
+use protocol::control_batch::EndTransactionMarker;
 
 /// Stands for a client that waits for an answer. The runtime makes them up and never reuses one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +18,15 @@ pub struct CoordinatorRecord {
     pub key: Bytes,
     /// Record value; `None` is a tombstone.
     pub value: Option<Bytes>,
+}
+
+/// What a transactional append consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransactionalContent {
+    /// Records that count when the transaction is committed.
+    Records(Vec<CoordinatorRecord>),
+    /// The end of the transaction.
+    Marker(EndTransactionMarker),
 }
 
 impl CoordinatorRecord {

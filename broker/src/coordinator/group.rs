@@ -28,6 +28,7 @@ use self::classic::Group;
 use self::consumer::topics::TopicIndex;
 use self::outbox::Outbox;
 use self::timers::{Timer, Timers};
+use self::transactions::{AllTried, Transactions};
 use self::turn::Turn;
 use super::{partition_for, wire};
 
@@ -45,6 +46,7 @@ mod members;
 mod observe;
 mod offsets;
 mod outbox;
+mod pending;
 mod rebalance;
 mod records;
 mod response;
@@ -52,6 +54,7 @@ mod retention;
 mod subscription;
 mod sync;
 mod timers;
+mod transactions;
 mod turn;
 
 #[cfg(test)]
@@ -62,10 +65,11 @@ pub use self::config::{ConsumerConfig, ConsumerSettings, GroupConfig, MigrationP
 pub use self::consumer::assignor::Assignor;
 pub use self::consumer::member::Assignment;
 pub use self::consumer::topics::TopicInfo;
-pub use self::effect::{CoordinatorRecord, Effect, Ticket, WaiterId};
+pub use self::effect::{CoordinatorRecord, Effect, Ticket, TransactionalContent, WaiterId};
 pub use self::event::{
-    ConsumerGroupHeartbeat, DescribeGroup, Event, Heartbeat, JoinGroup, LeaveGroup, ListGroups,
-    MemberIdentity, OffsetCommit, OffsetDelete, OffsetFetch, PartitionCommit, Protocol, Request, SyncGroup,
+    CompleteTransaction, ConsumerGroupHeartbeat, DescribeGroup, Event, Heartbeat, JoinGroup, LeaveGroup,
+    ListGroups, MemberIdentity, OffsetCommit, OffsetDelete, OffsetFetch, PartitionCommit, Protocol, Request,
+    SyncGroup, TxnOffsetCommit,
 };
 pub use self::observe::ObservedGroup;
 pub use self::response::{
@@ -85,6 +89,8 @@ pub struct GroupCoordinator {
     topics: TopicIndex,
     timers: Timers,
     outbox: Outbox,
+    /// Transactional appends that the log has not answered for.
+    tried: AllTried,
     clock: WallClock,
 }
 
@@ -95,6 +101,8 @@ struct Shard {
     /// Topics that were deleted while this shard was being loaded.
     deleted_topics: Vec<String>,
     groups: BTreeMap<Arc<str>, Group>,
+    /// By producer id: groups for which its open transaction committed offsets.
+    transactions: Transactions,
 }
 
 /// The wall clock, as last told.
@@ -110,8 +118,9 @@ impl GroupCoordinator {
     pub fn new(config: GroupConfig, now: Instant, epoch_ms: i64) -> Self {
         let shards = (0..config.partitions).map(|_| Shard::default()).collect();
         let clock = WallClock { at: now, epoch_ms };
-        let (timers, outbox) = (Timers::default(), Outbox::default());
-        Self { config, shards, groups: 0, topics: TopicIndex::default(), timers, outbox, clock }
+        let (timers, outbox, tried) = (Timers::default(), Outbox::default(), AllTried::new());
+        let topics = TopicIndex::default();
+        Self { config, shards, groups: 0, topics, timers, outbox, tried, clock }
     }
 
     /// Takes in what happened at `now`. Take the effects afterwards.
@@ -126,7 +135,14 @@ impl GroupCoordinator {
             Event::LoadRecord { partition, key, value } => {
                 self.load_record(partition, &key, value.as_deref())
             }
+            Event::LoadTransactionalRecord { partition, producer_id, key, value } => {
+                self.load_transactional_record(partition, producer_id, &key, value.as_deref());
+            }
+            Event::LoadMarker { partition, producer_id, committed } => {
+                self.load_marker(partition, producer_id, committed);
+            }
             Event::LoadFinished { partition } => self.load_finished(now, partition),
+            Event::AppendTried { ticket, result } => self.append_tried(now, ticket, result),
             Event::AppendOutcome { ticket, result } => self.append_outcome(ticket, result),
             Event::WallClock { epoch_ms } => self.clock = WallClock { at: now, epoch_ms },
         }
@@ -180,6 +196,8 @@ impl GroupCoordinator {
             Request::ConsumerGroupDescribe { group_id } => {
                 self.describe_consumer_group(now, waiter, &group_id);
             }
+            Request::TxnOffsetCommit(commit) => self.txn_offset_commit(now, waiter, commit),
+            Request::CompleteTransaction(complete) => self.complete_transaction(waiter, complete),
             Request::DeleteGroup { group_id } => self.delete_group(now, waiter, &group_id),
             Request::DescribeGroup(describe) => {
                 let group = self.describe_group(describe);
@@ -223,7 +241,11 @@ impl GroupCoordinator {
 
     /// Work on a group, if it exists.
     fn turn(&mut self, now: Instant, group_id: &str) -> Option<Turn<'_>> {
-        self.turn_in(now, partition_for(group_id, self.config.partitions), group_id)
+        self.turn_in(now, self.partition_of(group_id), group_id)
+    }
+
+    fn partition_of(&self, group_id: &str) -> i32 {
+        partition_for(group_id, self.config.partitions)
     }
 
     fn turn_in(&mut self, now: Instant, partition: i32, group_id: &str) -> Option<Turn<'_>> {

@@ -10,12 +10,17 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::thread;
 
-use storage::{Clock, Store};
+use protocol::ErrorCode;
+use storage::{Clock, Store, VerificationGuard};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
-use super::group::{Effect, Event, GroupConfig, GroupCoordinator, Request, Response, TopicInfo, WaiterId};
-use super::state_log::{EndsProcessOnPanic, Outcome, StateLog, Write, now};
+use super::group::{
+    CompleteTransaction, Effect, Event, GroupConfig, GroupCoordinator, Request, Response, TopicInfo,
+    TxnOffsetCommit, WaiterId,
+};
+use super::load::Entry;
+use super::state_log::{EndsProcessOnPanic, Outcome, StateLog, TransactionalWrite, Write, now};
 use crate::broker::Broker;
 use crate::partition::Waits;
 use crate::topics::{self, OFFSETS_TOPIC, TopicChanges};
@@ -26,9 +31,16 @@ const MAILBOX: usize = 4096;
 const ROUND: usize = 256;
 
 enum Message {
-    Request { request: Request, answer: oneshot::Sender<Response> },
+    Request { request: Request, asker: Asker },
     TopicDeleted { topic: String },
     Stop,
+}
+
+/// Who waits for an answer.
+struct Asker {
+    answer: oneshot::Sender<Response>,
+    /// For a commit in a transaction: that the transaction coordinator knows of it.
+    verification: Option<VerificationGuard>,
 }
 
 /// The handlers' way to the coordinator.
@@ -40,12 +52,52 @@ pub(crate) struct Groups {
 impl Groups {
     /// Asks the coordinator. Requests sent one after the other are handled in that order.
     pub(crate) async fn ask(&self, request: Request) -> Response {
+        self.ask_verified(request, None).await
+    }
+
+    /// Asks the coordinator to commit offsets in a transaction. `verification` as the partition of the group gave it: the
+    /// log refuses to open a transaction without.
+    #[allow(dead_code, reason = "TxnOffsetCommit needs the transaction coordinator")]
+    pub(crate) async fn commit_in_transaction(
+        &self,
+        commit: TxnOffsetCommit,
+        verification: Option<VerificationGuard>,
+    ) -> Response {
+        self.ask_verified(Request::TxnOffsetCommit(commit), verification).await
+    }
+
+    async fn ask_verified(&self, request: Request, verification: Option<VerificationGuard>) -> Response {
         let (answer, answered) = oneshot::channel();
-        let message = Message::Request { request, answer };
+        let message = Message::Request { request, asker: Asker { answer, verification } };
         self.send(message).await;
         answered
             .await
             .expect("the coordinator answers every request once, and stops after the last connection")
+    }
+
+    /// Ends a producer's transaction in a partition of `__consumer_offsets`: writes the marker, durable, and lets the
+    /// offsets that it committed for groups count, or forgets them. Writing a marker a second time is harmless.
+    ///
+    /// # Errors
+    /// `INVALID_PRODUCER_EPOCH` and `TRANSACTION_COORDINATOR_FENCED` when a newer one was written already;
+    /// `COORDINATOR_LOAD_IN_PROGRESS` and `COORDINATOR_NOT_AVAILABLE` pass; `NOT_COORDINATOR` when the log has stopped or
+    /// there is no such partition.
+    #[allow(dead_code, reason = "the transaction coordinator calls it")]
+    pub(crate) async fn complete_transaction(
+        &self,
+        partition: i32,
+        producer_id: i64,
+        producer_epoch: i16,
+        coordinator_epoch: i32,
+        committed: bool,
+    ) -> Result<(), ErrorCode> {
+        let complete =
+            CompleteTransaction { partition, producer_id, producer_epoch, coordinator_epoch, committed };
+        match self.ask(Request::CompleteTransaction(complete)).await {
+            Response::CompleteTransaction(ErrorCode::None) => Ok(()),
+            Response::CompleteTransaction(error) => Err(error),
+            other => unreachable!("the coordinator answered another question: {other:?}"),
+        }
     }
 
     /// Has the offsets removed that groups committed for a topic that is gone.
@@ -76,7 +128,7 @@ pub(crate) struct Runtime {
     topic_changes: Arc<TopicChanges>,
     coordinator: GroupCoordinator,
     mailbox: mpsc::Receiver<Message>,
-    waiters: HashMap<WaiterId, oneshot::Sender<Response>>,
+    waiters: HashMap<WaiterId, Asker>,
     next_waiter: u64,
 }
 
@@ -167,17 +219,22 @@ impl Runtime {
     /// False for `Stop`.
     fn take_in(&mut self, message: Message) -> bool {
         self.take_in_topic_changes();
-        let event = match message {
-            Message::Request { request, answer } => {
+        match message {
+            Message::Request { request, asker } => {
+                let is_transactional =
+                    matches!(request, Request::TxnOffsetCommit(_) | Request::CompleteTransaction(_));
                 self.next_waiter += 1;
                 let waiter = WaiterId(self.next_waiter);
-                self.waiters.insert(waiter, answer);
-                Event::Request { waiter, request }
+                self.waiters.insert(waiter, asker);
+                self.handle(Event::Request { waiter, request });
+                if is_transactional {
+                    // The log's answer comes before any other event.
+                    self.carry_out_effects();
+                }
             }
-            Message::TopicDeleted { topic } => Event::TopicDeleted { topic },
+            Message::TopicDeleted { topic } => self.handle(Event::TopicDeleted { topic }),
             Message::Stop => return false,
-        };
-        self.handle(event);
+        }
         true
     }
 
@@ -219,11 +276,17 @@ impl Runtime {
                     Effect::Append { partition, records, ticket } => {
                         writes.push(Write { partition, ticket, records });
                     }
+                    Effect::AppendTransactional { partition, producer, content, waiter, ticket } => {
+                        self.write(std::mem::take(&mut writes));
+                        let verification = self.waiters.get(&waiter).and_then(|asker| asker.verification);
+                        let write = TransactionalWrite { partition, ticket, producer, content, verification };
+                        let result = self.log.write_transactional(write);
+                        self.handle(Event::AppendTried { ticket, result });
+                    }
                     Effect::Reload { partition } => self.log.reload(partition),
                 }
             }
-            let failed = self.log.write(writes);
-            self.tell(failed);
+            self.write(writes);
             let reloaded = self.reload();
             if idle && !reloaded {
                 return;
@@ -231,9 +294,14 @@ impl Runtime {
         }
     }
 
+    fn write(&mut self, writes: Vec<Write>) {
+        let failed = self.log.write(writes);
+        self.tell(failed);
+    }
+
     fn respond(&mut self, waiter: WaiterId, response: Response) {
-        let answer = self.waiters.remove(&waiter).expect("the coordinator answers every waiter once");
-        if answer.send(response).is_err() {
+        let asker = self.waiters.remove(&waiter).expect("the coordinator answers every waiter once");
+        if asker.answer.send(response).is_err() {
             tracing::debug!(waiter = waiter.0, "the client left before its answer");
         }
     }
@@ -249,8 +317,19 @@ impl Runtime {
 
     fn load_partition(&mut self, partition: i32) {
         let coordinator = &mut self.coordinator;
-        let loaded = self.log.read(partition, |key, value| {
-            coordinator.handle(now(), Event::LoadRecord { partition, key, value });
+        let loaded = self.log.read_entries(partition, |entry| {
+            let event = match entry {
+                Entry::Record { producer_id: None, key, value } => {
+                    Event::LoadRecord { partition, key, value }
+                }
+                Entry::Record { producer_id: Some(producer_id), key, value } => {
+                    Event::LoadTransactionalRecord { partition, producer_id, key, value }
+                }
+                Entry::Marker { producer_id, committed } => {
+                    Event::LoadMarker { partition, producer_id, committed }
+                }
+            };
+            coordinator.handle(now(), event);
         });
         if let Err(error) = loaded {
             // Answering from half a partition would hand out offsets that are too old.

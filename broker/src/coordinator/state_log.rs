@@ -12,10 +12,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use protocol::ErrorCode;
 use protocol::record_batch_builder::RecordBatchBuilder;
-use storage::{Append, Clock, PartitionLog, Position, Store, Topic, ValidBatch};
+use storage::{Append, Clock, PartitionLog, Position, Store, Topic, ValidBatch, VerificationGuard};
 
-use super::effect::{CoordinatorRecord, Ticket};
-use super::load::{self, LoadError};
+use super::effect::{CoordinatorRecord, Ticket, TransactionalContent};
+use super::load::{self, Entry, LoadError};
 use crate::broker::Broker;
 use crate::error_map;
 use crate::partition::Waits;
@@ -33,6 +33,20 @@ pub(super) struct Write {
     pub(super) ticket: Ticket,
     pub(super) records: Vec<CoordinatorRecord>,
 }
+
+/// An append to a producer's transaction.
+pub(super) struct TransactionalWrite {
+    pub(super) partition: i32,
+    pub(super) ticket: Ticket,
+    /// Id and epoch.
+    pub(super) producer: (i64, i16),
+    pub(super) content: TransactionalContent,
+    /// That the transaction coordinator knows of the transaction; a marker needs none.
+    pub(super) verification: Option<VerificationGuard>,
+}
+
+/// What coordinators append is not numbered: they never send anything twice.
+const NO_SEQUENCE: i32 = -1;
 
 pub(super) struct StateLog {
     topic: &'static str,
@@ -126,9 +140,33 @@ impl StateLog {
         failed
     }
 
+    /// Appends to a producer's transaction, or its end, after everything that was written before. The error is the log's
+    /// answer; an outcome follows only for what it took.
+    pub(super) fn write_transactional(&mut self, write: TransactionalWrite) -> Result<(), ErrorCode> {
+        let TransactionalWrite { partition, ticket, producer: (producer_id, producer_epoch), .. } = write;
+        let batch = match write.content {
+            TransactionalContent::Records(records) => {
+                let producer = RecordBatchBuilder::new(0).producer(producer_id, producer_epoch, NO_SEQUENCE);
+                self.filled(producer.transactional(), &records)
+            }
+            TransactionalContent::Marker(marker) => {
+                let marker = marker.build(producer_id, producer_epoch, self.clock.now_ms());
+                ValidBatch::new(marker).expect("the builder makes valid batches")
+            }
+        };
+        let append = Append::new(self.partition_or_create(partition)?, batch).verified(write.verification);
+        let outcome = self.store.append(vec![append]).pop().expect("one outcome for each append");
+        let end = outcome.map_err(|error| error_map::append_error(&error))?.end;
+        self.appended.push_back(Appended { end, partition, ticket });
+        Ok(())
+    }
+
     fn batch(&self, records: &[CoordinatorRecord]) -> ValidBatch {
+        self.filled(RecordBatchBuilder::new(0), records)
+    }
+
+    fn filled(&self, mut builder: RecordBatchBuilder, records: &[CoordinatorRecord]) -> ValidBatch {
         let timestamp = self.clock.now_ms();
-        let mut builder = RecordBatchBuilder::new(0);
         for record in records {
             builder.append(timestamp, Some(&record.key), record.value.as_deref());
         }
@@ -165,13 +203,23 @@ impl StateLog {
     }
 
     /// Shows every record of the partition in log order.
+    #[allow(dead_code, reason = "the transaction coordinator's topic has no transactions of its own")]
     pub(super) fn read(
         &self,
         partition: i32,
-        visit: impl FnMut(Bytes, Option<Bytes>),
+        mut visit: impl FnMut(Bytes, Option<Bytes>),
     ) -> Result<(), LoadError> {
+        self.read_entries(partition, |entry| {
+            if let Entry::Record { key, value, .. } = entry {
+                visit(key, value);
+            }
+        })
+    }
+
+    /// Shows every record and every marker of the partition in log order.
+    pub(super) fn read_entries(&self, partition: i32, visit: impl FnMut(Entry)) -> Result<(), LoadError> {
         match self.partition(partition) {
-            Some(log) => load::each_record(&self.store, &log, visit),
+            Some(log) => load::each_entry(&self.store, &log, visit),
             None => Ok(()),
         }
     }

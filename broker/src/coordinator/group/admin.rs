@@ -56,8 +56,10 @@ impl GroupCoordinator {
         if !turn.group.is_empty() {
             return turn.respond(waiter, Response::DeleteGroup(ErrorCode::NonEmptyGroup));
         }
-        let offsets = turn.group.offsets.iter().flat_map(|(topic, partitions)| {
-            partitions.keys().map(move |partition| records::offset_commit(group_id, topic, *partition, None))
+        let topics = turn.group.topics();
+        let offsets = topics.iter().flat_map(|topic| {
+            let tombstone = move |partition| records::offset_commit(group_id, topic, partition, None);
+            turn.group.partitions_of(topic).into_iter().map(tombstone)
         });
         let tombstones = offsets.chain(group_tombstones(turn.group)).collect();
         turn.append_in_parts(tombstones);

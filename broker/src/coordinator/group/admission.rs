@@ -12,9 +12,12 @@ use super::event::{JoinGroup, Request};
 
 impl GroupCoordinator {
     pub(super) fn admit(&self, request: &Request) -> Result<(), ErrorCode> {
-        let Some(group_id) = group_id(request) else {
-            return if matches!(request, Request::Observe) { Ok(()) } else { self.all_loaded() };
-        };
+        match request {
+            Request::CompleteTransaction(complete) => return self.loaded(complete.partition),
+            Request::Observe => return Ok(()),
+            _ => {}
+        }
+        let Some(group_id) = group_id(request) else { return self.all_loaded() };
         let may_be_empty = matches!(
             request,
             Request::OffsetCommit(_)
@@ -31,10 +34,15 @@ impl GroupCoordinator {
         if let Request::JoinGroup(join) = request {
             self.admit_join(join)?;
         }
-        if self.shard_of(group_id).is_some_and(|shard| shard.loaded) {
-            Ok(())
-        } else {
-            Err(ErrorCode::CoordinatorLoadInProgress)
+        self.loaded(self.partition_of(group_id))
+    }
+
+    fn loaded(&self, partition: i32) -> Result<(), ErrorCode> {
+        let shard = usize::try_from(partition).ok().and_then(|partition| self.shards.get(partition));
+        match shard {
+            None => Err(ErrorCode::NotCoordinator),
+            Some(shard) if shard.loaded => Ok(()),
+            Some(_) => Err(ErrorCode::CoordinatorLoadInProgress),
         }
     }
 
@@ -74,10 +82,11 @@ fn group_id(request: &Request) -> Option<&str> {
         Request::Heartbeat(heartbeat) => Some(&heartbeat.group_id),
         Request::LeaveGroup(leave) => Some(&leave.group_id),
         Request::OffsetCommit(commit) => Some(&commit.group_id),
+        Request::TxnOffsetCommit(commit) => Some(&commit.group_id),
         Request::OffsetFetch(fetch) => Some(&fetch.group_id),
         Request::OffsetDelete(delete) => Some(&delete.group_id),
         Request::DescribeGroup(describe) => Some(&describe.group_id),
-        Request::ListGroups(_) | Request::Observe => None,
+        Request::ListGroups(_) | Request::CompleteTransaction(_) | Request::Observe => None,
         Request::ConsumerGroupHeartbeat(heartbeat) => Some(&heartbeat.group_id),
         Request::ConsumerGroupDescribe { group_id } | Request::DeleteGroup { group_id } => Some(group_id),
     }

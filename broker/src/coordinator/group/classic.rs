@@ -27,6 +27,7 @@ use super::effect::Ticket;
 use super::event::Protocol;
 use super::members::Members;
 use super::offsets::CommittedOffset;
+use super::pending::PendingOffsets;
 use super::subscription::subscribed_topics;
 
 /// Protocol type of groups whose subscriptions the coordinator can read.
@@ -92,6 +93,8 @@ pub(super) struct Group {
     pub(super) consumer: Option<Box<ConsumerGroup>>,
     /// By topic name, then partition.
     pub(super) offsets: BTreeMap<String, BTreeMap<i32, CommittedOffset>>,
+    /// Committed by transactions that have not ended.
+    pub(super) pending: PendingOffsets,
     /// The latest append about this group: until it is durable, what the group knows is not for telling.
     pub(super) last_append: Option<Ticket>,
     /// Wall clock of the last transition, as the log keeps it.
@@ -116,6 +119,7 @@ impl Group {
             initial_delay: None,
             consumer: None,
             offsets: BTreeMap::new(),
+            pending: PendingOffsets::default(),
             last_append: None,
             state_since_ms,
             state: GroupState::Empty,
@@ -134,9 +138,9 @@ impl Group {
     /// Forgets everything that only a classic group has.
     pub(super) fn end_classic_half(&mut self) {
         let fresh = Self::new(self.id.clone(), self.state_since_ms);
-        let (consumer, offsets, last_append) =
-            (self.consumer.take(), std::mem::take(&mut self.offsets), self.last_append);
-        *self = Self { consumer, offsets, last_append, ..fresh };
+        let (offsets, pending) = (std::mem::take(&mut self.offsets), std::mem::take(&mut self.pending));
+        let (consumer, last_append) = (self.consumer.take(), self.last_append);
+        *self = Self { consumer, offsets, pending, last_append, ..fresh };
     }
 
     /// Collecting the members of a group that had none: it is not cut short when all of them have joined.

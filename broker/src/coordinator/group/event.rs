@@ -46,10 +46,38 @@ pub enum Event {
         /// Record value, `None` for a tombstone.
         value: Option<Bytes>,
     },
+    /// One record of a batch that belongs to a producer's transaction.
+    LoadTransactionalRecord {
+        /// The partition it was read from.
+        partition: i32,
+        /// From the batch's header.
+        producer_id: i64,
+        /// Record key, in Kafka's format.
+        key: Bytes,
+        /// Record value, `None` for a tombstone.
+        value: Option<Bytes>,
+    },
+    /// The marker that ends a producer's transaction.
+    LoadMarker {
+        /// The partition it was read from.
+        partition: i32,
+        /// From the batch's header.
+        producer_id: i64,
+        /// Commit or abort.
+        committed: bool,
+    },
     /// The partition's log was read to its end: answer for its groups from now on. Every partition starts unloaded.
     LoadFinished {
         /// The loaded partition.
         partition: i32,
+    },
+    /// Whether the log took an `Effect::AppendTransactional`. Sent before any other event; of what it took,
+    /// `AppendOutcome` follows.
+    AppendTried {
+        /// The ticket of the append.
+        ticket: Ticket,
+        /// `Ok` when it is in the log, durable or not.
+        result: Result<(), ErrorCode>,
     },
     /// What became of an `Effect::Append`. For one partition outcomes arrive in the order of the appends.
     AppendOutcome {
@@ -78,6 +106,10 @@ pub enum Request {
     LeaveGroup(LeaveGroup),
     /// API key 8.
     OffsetCommit(OffsetCommit),
+    /// API key 28.
+    TxnOffsetCommit(TxnOffsetCommit),
+    /// From the transaction coordinator: end a transaction in a partition of `__consumer_offsets`.
+    CompleteTransaction(CompleteTransaction),
     /// API key 9, one group of it.
     OffsetFetch(OffsetFetch),
     /// API key 47.
@@ -275,6 +307,43 @@ pub struct OffsetFetch {
     pub topics: Option<Vec<(String, Vec<i32>)>>,
     /// Version 9: the member and its epoch, if a member asks.
     pub member: Option<(String, i32)>,
+    /// An offset that a transaction may yet change is UNSTABLE_OFFSET_COMMIT (KIP-447).
+    pub require_stable: bool,
+}
+
+/// Offsets that count when their transaction is committed. The handler has already refused topics that do not exist, and
+/// the transaction coordinator knows of the transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TxnOffsetCommit {
+    /// The group.
+    pub group_id: String,
+    /// Who commits.
+    pub producer_id: i64,
+    /// Of the transaction.
+    pub producer_epoch: i16,
+    /// -1 from clients that do not say whose offsets they are (before version 3, KIP-447).
+    pub generation_id: i32,
+    /// Empty from clients that do not say.
+    pub member_id: String,
+    /// Set by static members.
+    pub group_instance_id: Option<String>,
+    /// What to commit, by topic name.
+    pub topics: Vec<(String, Vec<PartitionCommit>)>,
+}
+
+/// The end of a transaction in one partition of `__consumer_offsets`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompleteTransaction {
+    /// The partition.
+    pub partition: i32,
+    /// Whose transaction.
+    pub producer_id: i64,
+    /// As the marker says it.
+    pub producer_epoch: i16,
+    /// Epoch of the transaction coordinator that decided.
+    pub coordinator_epoch: i32,
+    /// Commit or abort.
+    pub committed: bool,
 }
 
 /// Forget committed offsets (KIP-496). The handler has already refused topics that do not exist.

@@ -25,7 +25,7 @@ impl GroupCoordinator {
         let Some(shard) = self.shard_mut(partition).filter(|shard| !shard.loaded) else { return };
         match Record::decode(key, value) {
             Ok(Record::OffsetCommit { group, topic, partition, value: Some(committed) }) => {
-                shard.entry(&group).offsets.entry(topic).or_default().insert(partition, committed);
+                shard.entry(&group).put_offset(&topic, partition, committed);
             }
             Ok(Record::OffsetCommit { group, topic, partition, value: None }) => {
                 if let Some(group) = shard.groups.get_mut(group.as_str()) {
@@ -83,10 +83,11 @@ impl GroupCoordinator {
         }
     }
 
-    fn drop_partition(&mut self, partition: i32, error: ErrorCode) {
+    pub(super) fn drop_partition(&mut self, partition: i32, error: ErrorCode) {
         let Some(shard) = self.shard_mut(partition) else { return };
         shard.loaded = false;
         let groups = std::mem::take(&mut shard.groups);
+        shard.transactions.clear();
         self.groups -= groups.len();
         self.outbox.fail_partition(partition, error);
         for group in groups.into_values() {
@@ -127,6 +128,7 @@ impl Shard {
         let is_nothing = |group: &Group| {
             group.consumer.is_none()
                 && group.offsets.is_empty()
+                && group.pending.is_empty()
                 && group.protocol_type.is_none()
                 && group.members.is_empty()
         };
@@ -143,9 +145,11 @@ impl Shard {
 
 /// The group as of this record. Its offsets are records of their own and stay.
 fn restore(group: &mut Group, metadata: GroupMetadata) {
-    let (offsets, consumer) = (std::mem::take(&mut group.offsets), group.consumer.take());
+    let (offsets, pending) = (std::mem::take(&mut group.offsets), std::mem::take(&mut group.pending));
+    let consumer = group.consumer.take();
     *group = Group::new(group.id.clone(), metadata.state_since_ms);
-    (group.offsets, group.consumer) = (offsets, consumer.filter(|_| metadata.members.is_empty()));
+    (group.offsets, group.pending) = (offsets, pending);
+    group.consumer = consumer.filter(|_| metadata.members.is_empty());
     group.generation = metadata.generation;
     group.protocol_type = Some(metadata.protocol_type).filter(|protocol_type| !protocol_type.is_empty());
     group.leader = metadata.leader.map(Arc::from);

@@ -1,9 +1,10 @@
-//! Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete, and deleted topics (Kafka's `OffsetMetadataManager`).
+//! Committed offsets: OffsetCommit, OffsetFetch, OffsetDelete, and deleted topics (Kafka's `OffsetMetadataManager`). What
+//! transactions commit is next door, in `transactions`.
 //!
 //! Offsets are kept by topic name and partition. A group that only stores offsets ("simple") is made by its first commit.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::ErrorCode;
 
@@ -28,11 +29,20 @@ pub(super) struct CommittedOffset {
     pub(super) expire_timestamp_ms: Option<i64>,
 }
 
+/// Offsets by topic name.
+pub(super) type Commits = Vec<(String, Vec<(i32, CommittedOffset)>)>;
+
 /// A commit that passed its checks but is not applied.
-struct Checked {
-    outcomes: PartitionErrors,
-    commits: Vec<(String, Vec<(i32, CommittedOffset)>)>,
-    records: Vec<CoordinatorRecord>,
+pub(super) struct Checked {
+    pub(super) outcomes: PartitionErrors,
+    pub(super) commits: Commits,
+    pub(super) records: Vec<CoordinatorRecord>,
+}
+
+/// What a commit is for, and for how long.
+pub(super) struct Terms<'a> {
+    pub(super) group_id: &'a str,
+    pub(super) retention: Option<Duration>,
 }
 
 impl GroupCoordinator {
@@ -45,7 +55,9 @@ impl GroupCoordinator {
             None if request.supports_group_id_not_found => Err(ErrorCode::GroupIdNotFound),
             None => Err(ErrorCode::IllegalGeneration),
         };
-        let checked = allowed.and_then(|()| self.check_commit(now, &request)).and_then(|checked| {
+        let terms = Terms { group_id: &group_id, retention: request.retention };
+        let checked = allowed.and_then(|()| self.check_commit(now, terms, &request.topics));
+        let checked = checked.and_then(|checked| {
             if is_new_group && !checked.records.is_empty() {
                 self.create(now, &group_id)?;
             }
@@ -61,12 +73,17 @@ impl GroupCoordinator {
     }
 
     /// Decides about each partition. A commit too large for one append is refused whole, as Kafka does.
-    fn check_commit(&self, now: Instant, request: &OffsetCommit) -> Result<Checked, ErrorCode> {
+    pub(super) fn check_commit(
+        &self,
+        now: Instant,
+        Terms { group_id, retention }: Terms<'_>,
+        topics: &[(String, Vec<PartitionCommit>)],
+    ) -> Result<Checked, ErrorCode> {
         let commit_timestamp_ms = self.wall_clock_ms(now);
-        let retention_ms = request.retention.map(|it| i64::try_from(it.as_millis()).unwrap_or(i64::MAX));
+        let retention_ms = retention.map(|it| i64::try_from(it.as_millis()).unwrap_or(i64::MAX));
         let expire_timestamp_ms = retention_ms.map(|it| commit_timestamp_ms.saturating_add(it));
         let mut checked = Checked { outcomes: Vec::new(), commits: Vec::new(), records: Vec::new() };
-        for (topic, partitions) in &request.topics {
+        for (topic, partitions) in topics {
             let (mut outcomes, mut commits) = (Vec::with_capacity(partitions.len()), Vec::new());
             for commit in partitions {
                 let outcome = self.check_partition(topic, commit);
@@ -81,8 +98,7 @@ impl GroupCoordinator {
                     commit_timestamp_ms,
                     expire_timestamp_ms,
                 };
-                let record =
-                    records::offset_commit(&request.group_id, topic, commit.partition, Some(&offset));
+                let record = records::offset_commit(group_id, topic, commit.partition, Some(&offset));
                 checked.records.push(record);
                 commits.push((commit.partition, offset));
             }
@@ -120,13 +136,16 @@ impl GroupCoordinator {
     /// Tombstones for every offset that this partition's groups have of the topic.
     pub(super) fn forget_topic(&mut self, now: Instant, partition: i32, topic: &str) {
         let Some(shard) = self.shard_mut(partition) else { return };
-        let concerned = shard.groups.values().filter(|group| group.offsets.contains_key(topic));
+        let concerned = shard.groups.values().filter(|group| !group.partitions_of(topic).is_empty());
         let concerned: Vec<_> = concerned.map(|group| group.id.clone()).collect();
         for group_id in concerned {
             let Some(mut turn) = self.turn_in(now, partition, &group_id) else { continue };
-            let partitions = turn.group.offsets.remove(topic).unwrap_or_default();
-            let tombstone = |partition| records::offset_commit(&group_id, topic, partition, None);
-            let tombstones = partitions.into_keys().map(tombstone).collect();
+            let partitions = turn.group.partitions_of(topic);
+            let tombstone = |partition: &i32| records::offset_commit(&group_id, topic, *partition, None);
+            let tombstones = partitions.iter().map(tombstone).collect();
+            for partition in partitions {
+                turn.group.remove_offset(topic, partition);
+            }
             turn.append_in_parts(tombstones);
             turn.check_retention_soon();
         }
@@ -157,13 +176,13 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn apply_commit(&mut self, waiter: WaiterId, retention: Option<std::time::Duration>, checked: Checked) {
+    fn apply_commit(&mut self, waiter: WaiterId, retention: Option<Duration>, checked: Checked) {
         if checked.records.is_empty() {
             return self.respond(waiter, Response::OffsetCommit(checked.outcomes));
         }
         for (topic, commits) in checked.commits {
-            if !commits.is_empty() {
-                self.group.offsets.entry(topic).or_default().extend(commits);
+            for (partition, offset) in commits {
+                self.group.put_offset(&topic, partition, offset);
             }
         }
         self.append(checked.records);
@@ -211,33 +230,48 @@ impl Turn<'_> {
 }
 
 impl Group {
-    /// Whether there was an offset to remove.
+    /// An offset that counts at once, and more than whatever is pending.
+    pub(super) fn put_offset(&mut self, topic: &str, partition: i32, offset: CommittedOffset) {
+        self.pending.supersede(topic, partition);
+        if let Some(partitions) = self.offsets.get_mut(topic) {
+            partitions.insert(partition, offset);
+        } else {
+            self.offsets.insert(topic.to_owned(), BTreeMap::from([(partition, offset)]));
+        }
+    }
+
+    /// Whether there was an offset to remove, committed or pending.
     pub(super) fn remove_offset(&mut self, topic: &str, partition: i32) -> bool {
-        let Some(partitions) = self.offsets.get_mut(topic) else { return false };
+        let pending = self.pending.clear(topic, partition);
+        let Some(partitions) = self.offsets.get_mut(topic) else { return pending };
         let removed = partitions.remove(&partition).is_some();
         if partitions.is_empty() {
             self.offsets.remove(topic);
         }
-        removed
+        removed || pending
     }
 }
 
 /// The offsets asked for; a group that does not exist has committed nothing.
 pub(super) fn fetch(group: Option<&Group>, request: OffsetFetch) -> Vec<(String, Vec<FetchedOffset>)> {
-    let Some(topics) = request.topics else {
-        let all = group.into_iter().flat_map(|group| &group.offsets);
-        let offsets = |committed: &BTreeMap<i32, CommittedOffset>| {
-            committed.iter().map(|(partition, offset)| fetched(*partition, Some(offset))).collect()
-        };
-        return all.map(|(topic, committed)| (topic.clone(), offsets(committed))).collect();
+    let one = |topic: &str, partition| {
+        let Some(group) = group else { return fetched(partition, None) };
+        if request.require_stable && group.pending.contains(topic, partition) {
+            let error = ErrorCode::UnstableOffsetCommit;
+            return FetchedOffset { error, ..fetched(partition, None) };
+        }
+        let committed = group.offsets.get(topic).and_then(|partitions| partitions.get(&partition));
+        fetched(partition, committed)
     };
+    let asked = request.topics.unwrap_or_else(|| {
+        let all = group.into_iter().flat_map(|group| &group.offsets);
+        all.map(|(topic, committed)| (topic.clone(), committed.keys().copied().collect())).collect()
+    });
     let answer = |(topic, partitions): (String, Vec<i32>)| {
-        let committed = group.and_then(|group| group.offsets.get(&topic));
-        let one = |partition| fetched(partition, committed.and_then(|committed| committed.get(&partition)));
-        let offsets = partitions.into_iter().map(one).collect();
+        let offsets = partitions.into_iter().map(|partition| one(&topic, partition)).collect();
         (topic, offsets)
     };
-    topics.into_iter().map(answer).collect()
+    asked.into_iter().map(answer).collect()
 }
 
 fn fetched(partition: i32, committed: Option<&CommittedOffset>) -> FetchedOffset {
@@ -246,6 +280,7 @@ fn fetched(partition: i32, committed: Option<&CommittedOffset>) -> FetchedOffset
         offset: committed.map_or(-1, |committed| committed.offset),
         leader_epoch: committed.map_or(-1, |committed| committed.leader_epoch),
         metadata: committed.map(|committed| committed.metadata.clone()).unwrap_or_default(),
+        error: ErrorCode::None,
     }
 }
 

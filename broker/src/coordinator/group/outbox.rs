@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use protocol::ErrorCode;
 
-use super::effect::{CoordinatorRecord, Effect, Ticket, WaiterId};
+use super::effect::{CoordinatorRecord, Effect, Ticket, TransactionalContent, WaiterId};
 use super::response::Response;
 
 /// Appends under way and effects not yet taken.
@@ -37,6 +37,21 @@ impl Outbox {
         ticket
     }
 
+    /// The response leaves when the append is durable.
+    pub(super) fn append_transactional(
+        &mut self,
+        partition: i32,
+        producer: (i64, i16),
+        content: TransactionalContent,
+        (waiter, response): (WaiterId, Response),
+    ) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.under_way.insert(ticket, Write { partition, parked: vec![(waiter, response)] });
+        self.effects.push(Effect::AppendTransactional { partition, producer, content, waiter, ticket });
+        ticket
+    }
+
     pub(super) fn respond(&mut self, waiter: WaiterId, response: Response) {
         self.effects.push(Effect::Respond { waiter, response });
     }
@@ -54,6 +69,14 @@ impl Outbox {
         let Some(write) = self.under_way.remove(&ticket) else { return };
         for (waiter, response) in write.parked {
             self.respond(waiter, response);
+        }
+    }
+
+    /// The append was refused and changed nothing: its answers leave as this error.
+    pub(super) fn fail(&mut self, ticket: Ticket, error: ErrorCode) {
+        let Some(write) = self.under_way.remove(&ticket) else { return };
+        for (waiter, response) in write.parked {
+            self.respond(waiter, response.into_failed(error));
         }
     }
 

@@ -24,6 +24,10 @@ pub enum Response {
     LeaveGroup(LeaveGroupResponse),
     /// To OffsetCommit.
     OffsetCommit(PartitionErrors),
+    /// To TxnOffsetCommit.
+    TxnOffsetCommit(PartitionErrors),
+    /// To CompleteTransaction.
+    CompleteTransaction(ErrorCode),
     /// To OffsetFetch.
     OffsetFetch(OffsetFetchResponse),
     /// To OffsetDelete.
@@ -50,13 +54,9 @@ impl Response {
             Self::SyncGroup(_) => Self::SyncGroup(SyncGroupResponse::failed(error)),
             Self::Heartbeat(_) => Self::Heartbeat(error),
             Self::LeaveGroup(_) => Self::LeaveGroup(LeaveGroupResponse { error, members: Vec::new() }),
-            Self::OffsetCommit(mut topics) => {
-                topics
-                    .iter_mut()
-                    .flat_map(|(_, partitions)| partitions)
-                    .for_each(|(_, outcome)| *outcome = error);
-                Self::OffsetCommit(topics)
-            }
+            Self::OffsetCommit(topics) => Self::OffsetCommit(all_failed(topics, error)),
+            Self::TxnOffsetCommit(topics) => Self::TxnOffsetCommit(all_failed(topics, error)),
+            Self::CompleteTransaction(_) => Self::CompleteTransaction(error),
             Self::OffsetFetch(_) => Self::OffsetFetch(OffsetFetchResponse { error, topics: Vec::new() }),
             Self::OffsetDelete(_) => Self::OffsetDelete(OffsetDeleteResponse { error, topics: Vec::new() }),
             Self::DescribeGroup(group) => Self::DescribeGroup(DescribedGroup::failed(error, group.group_id)),
@@ -83,12 +83,9 @@ impl Response {
             }
             Request::Heartbeat(_) => Self::Heartbeat(error),
             Request::LeaveGroup(leave) => Self::LeaveGroup(LeaveGroupResponse::failed(error, leave)),
-            Request::OffsetCommit(commit) => {
-                let refuse = |(topic, partitions): (String, Vec<PartitionCommit>)| {
-                    (topic, partitions.into_iter().map(|commit| (commit.partition, error)).collect())
-                };
-                Self::OffsetCommit(commit.topics.into_iter().map(refuse).collect())
-            }
+            Request::OffsetCommit(commit) => Self::OffsetCommit(all_refused(commit.topics, error)),
+            Request::TxnOffsetCommit(commit) => Self::TxnOffsetCommit(all_refused(commit.topics, error)),
+            Request::CompleteTransaction(_) => Self::CompleteTransaction(error),
             Request::OffsetFetch(_) => Self::OffsetFetch(OffsetFetchResponse { error, topics: Vec::new() }),
             Request::OffsetDelete(_) => {
                 Self::OffsetDelete(OffsetDeleteResponse { error, topics: Vec::new() })
@@ -107,6 +104,19 @@ impl Response {
             }
         }
     }
+}
+
+fn all_failed(mut topics: PartitionErrors, error: ErrorCode) -> PartitionErrors {
+    let outcomes = topics.iter_mut().flat_map(|(_, partitions)| partitions);
+    outcomes.for_each(|(_, outcome)| *outcome = error);
+    topics
+}
+
+fn all_refused(topics: Vec<(String, Vec<PartitionCommit>)>, error: ErrorCode) -> PartitionErrors {
+    let refuse = |(topic, partitions): (String, Vec<PartitionCommit>)| {
+        (topic, partitions.into_iter().map(|commit| (commit.partition, error)).collect())
+    };
+    topics.into_iter().map(refuse).collect()
 }
 
 /// Topic name, and for each partition the outcome.
@@ -233,6 +243,8 @@ pub struct FetchedOffset {
     pub leader_epoch: i32,
     /// As committed.
     pub metadata: String,
+    /// UNSTABLE_OFFSET_COMMIT, or NONE.
+    pub error: ErrorCode,
 }
 
 /// Answer to OffsetDelete.

@@ -42,7 +42,8 @@ impl Turn<'_> {
             self.group.remove_offset(&topic, partition);
             records.push(records::offset_commit(&self.group.id, &topic, partition, None));
         }
-        let is_forgotten = self.group.is_empty() && self.group.offsets.is_empty();
+        let holds_nothing = self.group.offsets.is_empty() && self.group.pending.is_empty();
+        let is_forgotten = self.group.is_empty() && holds_nothing;
         if is_forgotten {
             records.extend(group_tombstones(self.group));
         } else if let Some(next) = next {
@@ -66,7 +67,9 @@ fn expirations(group: &Group, retention: Duration) -> Vec<(String, i32, i64)> {
     }
     let mut expirations = Vec::new();
     for (topic, partitions) in group.offsets.iter().filter(|(topic, _)| !group.is_subscribed_to(topic)) {
-        for (partition, committed) in partitions {
+        // What a transaction may yet change is not dropped under it.
+        let settled = partitions.iter().filter(|(partition, _)| !group.pending.contains(topic, **partition));
+        for (partition, committed) in settled {
             expirations.push((topic.clone(), *partition, expires_ms(group, committed, retention)));
         }
     }

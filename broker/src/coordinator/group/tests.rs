@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::ErrorCode;
+use protocol::control_batch::MarkerType;
 use uuid::Uuid;
 
 use super::config::MAX_STRING;
@@ -29,6 +30,8 @@ mod records;
 mod retention;
 mod static_members;
 mod sync;
+mod transactions;
+mod transactions_model;
 
 const GROUP: &str = "grp";
 const EPOCH_MS: i64 = 1_700_000_000_000;
@@ -40,6 +43,10 @@ pub(super) struct World {
     pub(super) coordinator: GroupCoordinator,
     pub(super) now: Instant,
     pub(super) log: BTreeMap<i32, Vec<CoordinatorRecord>>,
+    /// All that was appended, as it is to be loaded.
+    pub(super) written: Vec<Event>,
+    /// The log refuses the next transactional append.
+    pub(super) refuses: Option<ErrorCode>,
     last_waiter: u64,
     last_uuid: u128,
 }
@@ -59,7 +66,8 @@ impl World {
     pub(super) fn loading(config: GroupConfig) -> Self {
         let now = start();
         let coordinator = GroupCoordinator::new(config, now, EPOCH_MS);
-        Self { coordinator, now, log: BTreeMap::new(), last_waiter: 0, last_uuid: 0 }
+        let (log, written, refuses) = (BTreeMap::new(), Vec::new(), None);
+        Self { coordinator, now, log, written, refuses, last_waiter: 0, last_uuid: 0 }
     }
 
     pub(super) fn finish_loading(&mut self) {
@@ -104,14 +112,49 @@ impl World {
             for effect in effects {
                 match effect {
                     Effect::Append { partition, records, ticket } => {
-                        self.log.entry(partition).or_default().extend(records);
+                        self.log.entry(partition).or_default().extend(records.iter().cloned());
+                        let load =
+                            |CoordinatorRecord { key, value }| Event::LoadRecord { partition, key, value };
+                        self.written.extend(records.into_iter().map(load));
                         self.settle(ticket, Ok(()));
+                    }
+                    Effect::AppendTransactional { partition, producer, content, ticket, .. } => {
+                        if self.append_transactional(partition, producer.0, content, ticket) {
+                            self.settle(ticket, Ok(()));
+                        }
                     }
                     Effect::Respond { waiter, response } => answers.push((waiter, response)),
                     Effect::Reload { partition } => panic!("partition {partition} was to be reloaded"),
                 }
             }
         }
+    }
+
+    /// Whether the log takes it.
+    pub(super) fn append_transactional(
+        &mut self,
+        partition: i32,
+        producer_id: i64,
+        content: TransactionalContent,
+        ticket: Ticket,
+    ) -> bool {
+        if let Some(error) = self.refuses.take() {
+            self.event(Event::AppendTried { ticket, result: Err(error) });
+            return false;
+        }
+        match content {
+            TransactionalContent::Records(records) => {
+                self.written.extend(records.into_iter().map(|CoordinatorRecord { key, value }| {
+                    Event::LoadTransactionalRecord { partition, producer_id, key, value }
+                }));
+            }
+            TransactionalContent::Marker(marker) => {
+                let committed = marker.marker_type == MarkerType::Commit;
+                self.written.push(Event::LoadMarker { partition, producer_id, committed });
+            }
+        }
+        self.event(Event::AppendTried { ticket, result: Ok(()) });
+        true
     }
 
     /// The one answer that is due, which must be to this waiter.

@@ -136,8 +136,20 @@ fn committed_offset_comes_back_as_it_was() {
     let mut world = World::new();
     world.commit(simple_commit());
     let asked = vec![("topic".to_owned(), vec![0, 1]), ("unknown".to_owned(), vec![5])];
-    let none = |partition| FetchedOffset { partition, offset: -1, leader_epoch: -1, metadata: String::new() };
-    let committed = FetchedOffset { partition: 0, offset: 42, leader_epoch: 3, metadata: "meta".to_owned() };
+    let none = |partition| FetchedOffset {
+        partition,
+        offset: -1,
+        leader_epoch: -1,
+        metadata: String::new(),
+        error: ErrorCode::None,
+    };
+    let committed = FetchedOffset {
+        partition: 0,
+        offset: 42,
+        leader_epoch: 3,
+        metadata: "meta".to_owned(),
+        error: ErrorCode::None,
+    };
     let expected =
         vec![("topic".to_owned(), vec![committed.clone(), none(1)]), ("unknown".to_owned(), vec![none(5)])];
     assert_eq!(fetch(&mut world, Some(asked)), expected);
