@@ -41,6 +41,9 @@ impl Client {
 const INCREMENTAL: &str = "topic_configs_are_altered_one_by_one";
 const LEGACY: &str = "alter_configs_replaces_the_whole_set";
 
+const SHARE_BY_CONSUMER: &str = "three_members_share_a_topic_by_the_consumer_protocol";
+const RESUME_BY_CONSUMER: &str = "group_resumes_from_its_commits_by_the_consumer_protocol";
+
 /// librdkafka through the crate `rdkafka`.
 pub static LIBRDKAFKA: Client = Client {
     name: "librdkafka",
@@ -74,6 +77,16 @@ pub static KAFKA_PYTHON: Client = Client {
             broker: None,
             reason: "kafka-python 3.0.12 completes AlterConfigs itself, so that nothing goes back to its default",
         },
+        Unsupported {
+            case: SHARE_BY_CONSUMER,
+            broker: None,
+            reason: "kafka-python 3.0.12 has no consumer protocol",
+        },
+        Unsupported {
+            case: RESUME_BY_CONSUMER,
+            broker: None,
+            reason: "kafka-python 3.0.12 has no consumer protocol",
+        },
     ],
 };
 
@@ -95,7 +108,22 @@ pub static JAVA_4_4_0: Client = Client {
 };
 
 /// Go's `franz-go`.
-pub static FRANZ_GO: Client = Client { name: "franz-go", toolchain: Toolchain::Go, unsupported: &[] };
+pub static FRANZ_GO: Client = Client {
+    name: "franz-go",
+    toolchain: Toolchain::Go,
+    unsupported: &[
+        Unsupported {
+            case: SHARE_BY_CONSUMER,
+            broker: None,
+            reason: "franz-go has the consumer protocol only as an opt-in beta",
+        },
+        Unsupported {
+            case: RESUME_BY_CONSUMER,
+            broker: None,
+            reason: "franz-go has the consumer protocol only as an opt-in beta",
+        },
+    ],
+};
 
 /// JavaScript's `kafkajs`.
 pub static KAFKAJS: Client = Client {
@@ -116,6 +144,16 @@ pub static KAFKAJS: Client = Client {
             case: "first_produce_creates_the_topic",
             broker: Some(BrokerKind::Kafka),
             reason: "KRaft answers UNKNOWN_TOPIC_OR_PARTITION while it creates the topic; kafkajs gives up on that",
+        },
+        Unsupported {
+            case: SHARE_BY_CONSUMER,
+            broker: None,
+            reason: "kafkajs 2.2.4 has no consumer protocol",
+        },
+        Unsupported {
+            case: RESUME_BY_CONSUMER,
+            broker: None,
+            reason: "kafkajs 2.2.4 has no consumer protocol",
         },
     ],
 };

@@ -46,6 +46,8 @@ macro_rules! with_all_cases {
             shared group::three_members_share_a_topic_and_a_leaver_hands_over_at_once,
             shared group::killed_member_is_evicted_and_its_uncommitted_records_come_again,
             shared group::group_resumes_from_its_commits,
+            shared group::three_members_share_a_topic_by_the_consumer_protocol,
+            shared group::group_resumes_from_its_commits_by_the_consumer_protocol,
             shared admin::topics_are_created_described_grown_and_deleted,
             shared admin::topic_configs_are_altered_one_by_one,
             shared admin::alter_configs_replaces_the_whole_set,

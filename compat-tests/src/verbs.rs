@@ -52,6 +52,37 @@ pub struct LoadReport {
     pub failed: Vec<String>,
 }
 
+/// By which protocol a member is in its group.
+#[derive(Debug, Clone, Copy)]
+pub enum Membership {
+    /// The members assign; each says how long it may be silent.
+    Classic {
+        /// Silence after which it is dead.
+        session: Duration,
+    },
+    /// The broker assigns and says how long a member may be silent (KIP-848).
+    Consumer,
+}
+
+impl Membership {
+    /// The value of `group.protocol`.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Classic { .. } => "classic",
+            Self::Consumer => "consumer",
+        }
+    }
+
+    /// Silence after which a member is dead.
+    #[must_use]
+    pub const fn session(self) -> Duration {
+        match self {
+            Self::Classic { session } => session,
+            Self::Consumer => Duration::from_secs(45),
+        }
+    }
+}
+
 impl Driver {
     /// The library and its version.
     ///
@@ -110,12 +141,12 @@ impl Driver {
     ///
     /// # Errors
     /// As [`Driver::call`].
-    pub fn group_join(&mut self, group: &str, topic: &str, session_timeout: Duration) -> Result<()> {
-        let session_timeout_ms = u64::try_from(session_timeout.as_millis())?;
-        self.call::<Value>(
-            "group_join",
-            json!({ "group": group, "topic": topic, "session_timeout_ms": session_timeout_ms }),
-        )?;
+    pub fn group_join(&mut self, group: &str, topic: &str, membership: Membership) -> Result<()> {
+        let mut arguments = json!({ "group": group, "topic": topic, "protocol": membership.name() });
+        if let Membership::Classic { session } = membership {
+            arguments["session_timeout_ms"] = json!(u64::try_from(session.as_millis())?);
+        }
+        self.call::<Value>("group_join", arguments)?;
         Ok(())
     }
 

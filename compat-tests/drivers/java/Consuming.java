@@ -117,8 +117,14 @@ final class Consuming {
     }
 
     private Object join(JsonNode request) {
-        member = consumer("group.id", request.get("group").asText(), "auto.offset.reset", "earliest",
-            "session.timeout.ms", request.get("session_timeout_ms").asInt(), "heartbeat.interval.ms", 500);
+        String protocol = request.get("protocol").asText();
+        List<Object> config = new ArrayList<>(List.of("group.id", request.get("group").asText(),
+            "auto.offset.reset", "earliest", "group.protocol", protocol));
+        if (protocol.equals("classic")) {
+            config.addAll(List.of("session.timeout.ms", request.get("session_timeout_ms").asInt(),
+                "heartbeat.interval.ms", 500));
+        }
+        member = consumer(config.toArray());
         positions.clear();
         member.subscribe(List.of(request.get("topic").asText()));
         return Map.of();

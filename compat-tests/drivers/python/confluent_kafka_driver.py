@@ -143,13 +143,14 @@ class Verbs:
             latencies.append(max(0.0, receipts.get(timeout=CALL_SECONDS) - sent) * 1000)
         return latencies
 
-    def group_join(self, group, topic, session_timeout_ms):
+    def group_join(self, group, topic, protocol, session_timeout_ms=None):
+        own = {"session.timeout.ms": session_timeout_ms, "heartbeat.interval.ms": 500}
         self.member = Consumer(
             {
                 **self.base,
+                **(own if protocol == "classic" else {}),
                 "group.id": group,
-                "session.timeout.ms": session_timeout_ms,
-                "heartbeat.interval.ms": 500,
+                "group.protocol": protocol,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
             }

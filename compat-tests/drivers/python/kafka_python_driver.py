@@ -134,7 +134,7 @@ class Verbs:
             latencies.append(max(0.0, receipts.get(timeout=CALL_SECONDS) - sent) * 1000)
         return latencies
 
-    def group_join(self, group, topic, session_timeout_ms):
+    def group_join(self, group, topic, protocol, session_timeout_ms):
         self.member = KafkaConsumer(
             **self.base,
             group_id=group,

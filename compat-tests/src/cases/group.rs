@@ -1,4 +1,5 @@
-//! Classic consumer groups: joining, leaving, dying, resuming from commits. Every member is a process of its own.
+//! Consumer groups, classic and of the consumer protocol (KIP-848): joining, leaving, dying, resuming from commits. Every
+//! member is a process of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::clock;
 use crate::driver::Driver;
 use crate::record::{ReceivedRecord, Record};
 use crate::scene::Scene;
-use crate::verbs::{MemberState, ProduceOptions, group_poll};
+use crate::verbs::{MemberState, Membership, ProduceOptions, group_poll};
 
 const PARTITIONS: i32 = 6;
 const POLL: Duration = Duration::from_millis(250);
@@ -19,14 +20,23 @@ const FORM_LIMIT: Duration = Duration::from_secs(40);
 /// The first member holds all six partitions; with two more each holds some and none is held twice; records reach
 /// their holder once; when one leaves, the others hold everything long before its session would have run out.
 pub fn three_members_share_a_topic_and_a_leaver_hands_over_at_once(scene: &Scene) -> Result<()> {
-    let session = Duration::from_secs(30);
+    three_members_share_a_topic(scene, Membership::Classic { session: Duration::from_secs(30) })
+}
+
+/// The same by the consumer protocol, in which the broker assigns.
+pub fn three_members_share_a_topic_by_the_consumer_protocol(scene: &Scene) -> Result<()> {
+    three_members_share_a_topic(scene, Membership::Consumer)
+}
+
+fn three_members_share_a_topic(scene: &Scene, membership: Membership) -> Result<()> {
+    let join = |group: &str, topic: &str| join_as(scene, group, topic, membership);
     let mut admin = scene.driver()?;
     let topic = scene.new_topic(&mut admin, PARTITIONS, &[])?;
     let group = scene.unique_name();
-    let mut first = join(scene, &group, &topic, session)?;
+    let mut first = join(&group, &topic)?;
     gather(&mut [&mut first])?;
-    let mut second = join(scene, &group, &topic, session)?;
-    let mut third = join(scene, &group, &topic, session)?;
+    let mut second = join(&group, &topic)?;
+    let mut third = join(&group, &topic)?;
     gather(&mut [&mut first, &mut second, &mut third])?;
 
     let sent = produce_round(&mut admin, &topic, "a", 60)?;
@@ -44,7 +54,7 @@ pub fn three_members_share_a_topic_and_a_leaver_hands_over_at_once(scene: &Scene
     third.group_leave()?;
     gather(&mut [&mut first, &mut second])?;
     let took = left.elapsed();
-    ensure!(took < session / 2, "the leaver's partitions were handed over after {took:?}");
+    ensure!(took < membership.session() / 2, "the leaver's partitions were handed over after {took:?}");
     let sent = produce_round(&mut admin, &topic, "b", 60)?;
     let received = receive(&mut [&mut first, &mut second], sent.len())?;
     expect_once(&received.concat(), &sent)
@@ -85,11 +95,20 @@ pub fn killed_member_is_evicted_and_its_uncommitted_records_come_again(scene: &S
 
 /// After a commit in the middle, a later member of the same group begins exactly there.
 pub fn group_resumes_from_its_commits(scene: &Scene) -> Result<()> {
-    let session = Duration::from_secs(20);
+    group_resumes(scene, Membership::Classic { session: Duration::from_secs(20) })
+}
+
+/// The same by the consumer protocol: commits carry member epochs.
+pub fn group_resumes_from_its_commits_by_the_consumer_protocol(scene: &Scene) -> Result<()> {
+    group_resumes(scene, Membership::Consumer)
+}
+
+fn group_resumes(scene: &Scene, membership: Membership) -> Result<()> {
+    let join = |group: &str, topic: &str| join_as(scene, group, topic, membership);
     let mut admin = scene.driver()?;
     let topic = scene.new_topic(&mut admin, PARTITIONS, &[])?;
     let group = scene.unique_name();
-    let mut member = join(scene, &group, &topic, session)?;
+    let mut member = join(&group, &topic)?;
     let committed = produce_round(&mut admin, &topic, "a", 24)?;
     expect_once(&receive(&mut [&mut member], committed.len())?.concat(), &committed)?;
     member.group_commit()?;
@@ -97,7 +116,7 @@ pub fn group_resumes_from_its_commits(scene: &Scene) -> Result<()> {
     expect_once(&receive(&mut [&mut member], uncommitted.len())?.concat(), &uncommitted)?;
     member.group_leave()?;
 
-    let mut later = join(scene, &group, &topic, session)?;
+    let mut later = join(&group, &topic)?;
     let resumed = receive(&mut [&mut later], uncommitted.len())?.concat();
     expect_once(&resumed, &uncommitted)?;
     // Nothing more may come: give a record too many the time to show.
@@ -106,15 +125,19 @@ pub fn group_resumes_from_its_commits(scene: &Scene) -> Result<()> {
 
     later.group_commit()?;
     later.group_leave()?;
-    let mut last = join(scene, &group, &topic, session)?;
+    let mut last = join(&group, &topic)?;
     gather(&mut [&mut last])?;
     let nothing = group_poll(&mut [&mut last], Duration::from_secs(1))?;
     expect_equal("records when all are committed", &nothing[0].records, &Vec::new())
 }
 
 pub(super) fn join(scene: &Scene, group: &str, topic: &str, session: Duration) -> Result<Driver> {
+    join_as(scene, group, topic, Membership::Classic { session })
+}
+
+fn join_as(scene: &Scene, group: &str, topic: &str, membership: Membership) -> Result<Driver> {
     let mut member = scene.driver()?;
-    member.group_join(group, topic, session)?;
+    member.group_join(group, topic, membership)?;
     Ok(member)
 }
 

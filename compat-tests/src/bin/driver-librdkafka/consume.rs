@@ -47,7 +47,8 @@ pub(crate) struct LongPollArguments {
 pub(crate) struct JoinArguments {
     group: String,
     topic: String,
-    session_timeout_ms: u64,
+    protocol: String,
+    session_timeout_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -149,10 +150,14 @@ impl Member {
     pub(crate) fn join(mut config: ClientConfig, arguments: &JoinArguments) -> Result<Self> {
         config
             .set("group.id", &arguments.group)
-            .set("session.timeout.ms", arguments.session_timeout_ms.to_string())
-            .set("heartbeat.interval.ms", "500")
+            .set("group.protocol", &arguments.protocol)
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest");
+        if let Some(session_timeout_ms) = arguments.session_timeout_ms {
+            config
+                .set("session.timeout.ms", session_timeout_ms.to_string())
+                .set("heartbeat.interval.ms", "500");
+        }
         let consumer: BaseConsumer = config.create()?;
         consumer.subscribe(&[&arguments.topic])?;
         Ok(Self { consumer, topic: arguments.topic.clone(), positions: TopicPartitionList::new() })

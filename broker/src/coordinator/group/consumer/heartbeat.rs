@@ -422,17 +422,16 @@ fn validate(request: &ConsumerGroupHeartbeat, assignors: &[Assignor], max_bytes:
             return refuse("TopicPartitions must be empty when (re-)joining.");
         }
         if request.topics.is_none() && request.regex.is_none() {
-            let either =
-                "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.";
-            let names = "SubscribedTopicNames must be set in first request.";
-            return refuse(if request.requires_member_id { either } else { names });
+            return refuse(
+                "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
+            );
         }
     } else if epoch == LEAVE_STATIC_EPOCH {
         if request.instance_id.is_none() {
             return refuse("InstanceId can't be null.");
         }
     } else if epoch < LEAVE_STATIC_EPOCH {
-        return refuse(&format!("MemberEpoch is invalid: {epoch}."));
+        return refuse("MemberEpoch is invalid.");
     }
     if let Some(name) = &request.server_assignor
         && !assignors.iter().any(|assignor| assignor.name() == name)
