@@ -1,10 +1,12 @@
-//! What the operator asked for, as one typed [`Config`]: default, then properties file, then flag.
+//! What the operator asked for, as one typed [`Config`]: default, then properties file, then environment, then flag.
 //!
 //! Owns reading, checking and naming of configuration; `main` calls it once, everyone else reads the finished value. One
 //! table ([`keys::KEYS`]) is the source of every name, default and range. Nothing here logs or opens sockets: remarks are
 //! handed back as [`Notice`]s.
 
+mod create_topics;
 pub(crate) mod dynamic;
+pub mod environment;
 mod keys;
 mod listeners;
 mod properties;
@@ -18,6 +20,8 @@ use storage::FlushMode;
 use thiserror::Error;
 
 use crate::coordinator::group;
+pub use create_topics::TopicToCreate;
+use environment::Variable;
 pub(crate) use keys::find as find_key;
 pub use keys::{KEYS, Key, Kind, Role};
 pub use listeners::{HostPort, ListenerConfig};
@@ -74,7 +78,11 @@ pub struct Config {
     pub admin: Option<HostPort>,
     /// `--ready-file`.
     pub ready_file: Option<PathBuf>,
-    /// Every known key that was set in the file or by a flag, with its value as Kafka writes it. What is set here has source
+    /// `onelog.create.topics`.
+    pub create_topics: Vec<TopicToCreate>,
+    /// Where each key of `static_properties` was set last.
+    pub origins: BTreeMap<String, Origin>,
+    /// Every known key that was set in the file, the environment or by a flag, with its value as Kafka writes it. What is set here has source
     /// STATIC_BROKER_CONFIG in DescribeConfigs.
     pub static_properties: BTreeMap<String, String>,
 }
@@ -128,21 +136,40 @@ pub struct Flag {
     /// As typed: `--listen`.
     pub name: &'static str,
     /// The key it stands for.
-    pub key: &'static str,
+    pub key: String,
     /// Its value in the form that the key takes.
     pub value: String,
 }
 
+/// Where a configuration comes from, weakest first.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sources<'a> {
+    /// What the command itself prefers to the table's defaults.
+    pub defaults: &'a [Flag],
+    /// A file in the format of Kafka's `server.properties`.
+    pub file: Option<&'a Path>,
+    /// See [`environment::variables`].
+    pub environment: &'a [Variable],
+    /// What was typed.
+    pub flags: &'a [Flag],
+}
+
 impl Config {
-    /// Reads `file` if there is one, lays `flags` over it, checks every value.
+    /// Lays the sources over each other, each over the one before it, and checks every value.
+    ///
+    /// Where only the environment says what is advertised, the broker listens on the same ports of every address, as Apache
+    /// Kafka's images do.
     ///
     /// # Errors
     /// An unreadable file, wrong syntax, a bad value of a known key: the sentence names the place. Unknown keys only make a
     /// notice.
-    pub fn load(file: Option<&Path>, flags: &[Flag]) -> Result<(Self, Vec<Notice>), ConfigError> {
+    pub fn load(sources: &Sources<'_>) -> Result<(Self, Vec<Notice>), ConfigError> {
         let mut settings = Settings::default();
         let mut notices = Vec::new();
-        if let Some(path) = file {
+        for flag in sources.defaults {
+            notices.extend(settings.set(&flag.key, &flag.value, Origin::Flag(flag.name))?);
+        }
+        if let Some(path) = sources.file {
             let text = std::fs::read(path).map_err(|error| {
                 ConfigError(format!(
                     "--config {}: cannot be read: {error}; give the path of a properties file",
@@ -157,9 +184,13 @@ impl Config {
                 notices.extend(settings.set(&property.key, &property.value, origin)?);
             }
         }
-        for flag in flags {
-            notices.extend(settings.set(flag.key, &flag.value, Origin::Flag(flag.name))?);
+        for Variable { name, key, value } in sources.environment {
+            notices.extend(settings.set(key, value, Origin::Environment(name.as_str().into()))?);
         }
+        for flag in sources.flags {
+            notices.extend(settings.set(&flag.key, &flag.value, Origin::Flag(flag.name))?);
+        }
+        listeners::listen_where_advertised(&mut settings)?;
         Ok((Self::from_settings(&settings)?, notices))
     }
 
@@ -243,6 +274,8 @@ impl Config {
             checkpoint_bytes: settings.bytes("onelog.checkpoint.bytes"),
             admin: listeners::admin(settings)?,
             ready_file: settings.text("onelog.ready.file").map(PathBuf::from),
+            create_topics: settings.topics_to_create()?,
+            origins: settings.origins(),
             static_properties: settings.explicit(),
         })
     }

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use broker::config::{Config, Flag, HostPort};
+use broker::config::{Config, Flag, HostPort, Sources};
 use broker::find::{Answer, DEFAULT_LIMIT, KeySearch, MAX_LIMIT, ask};
 use clap::Args;
 use serde_json::Value;
@@ -67,9 +67,9 @@ pub(crate) fn run(arguments: FindArguments) -> anyhow::Result<()> {
     let answer = match arguments.admin {
         Some(address) => ask(&address, &search)?,
         None => {
-            let flag = |value| Flag { name: "--data-dir", key: "log.dirs", value };
+            let flag = |value| Flag { name: "--data-dir", key: "log.dirs".to_owned(), value };
             let flags: Vec<Flag> = arguments.data_dir.map(flag).into_iter().collect();
-            let (config, _) = Config::load(None, &flags)?;
+            let (config, _) = Config::load(&Sources { flags: &flags, ..Sources::default() })?;
             search.run_in_directory(config)?
         }
     };

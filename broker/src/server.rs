@@ -18,6 +18,7 @@ use crate::broker::Broker;
 use crate::config::{Config, HostPort};
 use crate::metrics::Metrics;
 use crate::net::{Net, Ports};
+use crate::topics;
 
 /// Why a broker did not start. Nothing of it is left running.
 #[derive(Debug, Error)]
@@ -43,6 +44,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// A topic of `onelog.create.topics` could not be made.
+    #[error("cannot create the topics of onelog.create.topics: {0}")]
+    Topics(String),
     /// The system gave no thread.
     #[error("cannot start the network threads: {0}")]
     Threads(io::Error),
@@ -99,15 +103,17 @@ impl Server {
             admin: admin.as_ref().map(|admin| admin.address),
         };
         let broker = Broker::open(config)?;
+        if let Err(source) = topics::create_configured(&broker) {
+            close(&broker);
+            return Err(StartError::Topics(source.to_string()));
+        }
         let counters = broker.cold_reads.counters().into_iter().chain(broker.fetch_sessions.counters());
         counters.for_each(|counter| metrics.show(counter));
         state.broker.get_or_init(|| Arc::clone(&broker));
         let net = match Net::start(ports, &broker, &metrics, &broker.config) {
             Ok(net) => net,
             Err(source) => {
-                if let Err(error) = broker.close() {
-                    tracing::warn!(%error, "the log was not closed cleanly; the next start recovers it");
-                }
+                close(&broker);
                 return Err(start_error(about.listening, source));
             }
         };
@@ -175,6 +181,13 @@ fn listen_error(address: HostPort, flag: &'static str, source: io::Error) -> Sta
         return StartError::PortInUse { address, flag };
     }
     StartError::Listen { address, flag, source }
+}
+
+/// The start failed later on.
+fn close(broker: &Broker) {
+    if let Err(error) = broker.close() {
+        tracing::warn!(%error, "the log was not closed cleanly; the next start recovers it");
+    }
 }
 
 /// A port that was free when it was bound can be taken when it is listened on.

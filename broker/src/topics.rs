@@ -261,6 +261,25 @@ pub(crate) fn create_internal(broker: &Broker) -> Result<(Arc<Topic>, Position),
     broker.topics.create(&broker.store, OFFSETS_TOPIC, broker.config.groups.offsets_topic_partitions, configs)
 }
 
+/// Makes the topics of `onelog.create.topics` that are not there; returns how many were made. They are durable on return
+/// when the log syncs.
+///
+/// # Errors
+/// Log failures, a name that collides with another topic's.
+pub(crate) fn create_configured(broker: &Broker) -> Result<usize, CreateError> {
+    let mut made = 0;
+    for wanted in &broker.config.create_topics {
+        if broker.store.topic(&wanted.name).is_some() {
+            continue;
+        }
+        let policy = wanted.cleanup_policy.iter().map(|policy| ("cleanup.policy".to_owned(), policy.clone()));
+        let partitions = wanted.partitions.unwrap_or(broker.config.num_partitions);
+        broker.topics.create(&broker.store, &wanted.name, partitions, policy.collect())?;
+        made += 1;
+    }
+    Ok(made)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

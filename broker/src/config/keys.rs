@@ -470,6 +470,7 @@ pub static KEYS: &[Key] = &[
     used("onelog.flush.interval.ms", FROM_ONE, "1000", "How often the log is synced with onelog.flush=interval."),
     used("onelog.commitlog.file.bytes", Long(1_048_576, 1 << 40), "268435456", "Size of a commitlog file in a new data directory."),
     used("onelog.checkpoint.bytes", Long(1_048_576, i64::MAX), "67108864", "A checkpoint is written after this many appended bytes at the latest."),
+    unset("onelog.create.topics", List(&[]), "Topics made at the start unless they are there: NAME[:PARTITIONS[:REPLICATION[:CLEANUP]]], comma separated."),
     unset("onelog.admin.listen", Text, "HOST:PORT of the HTTP endpoints /metrics, /healthz and /readyz."),
     unset("onelog.ready.file", Text, "File that is written once the broker serves."),
 ];

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::ConfigError;
-use super::settings::{Setting, Settings};
+use super::settings::{Origin, Setting, Settings};
 
 /// A host name or address and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -120,6 +120,23 @@ pub(super) fn resolve(settings: &Settings) -> Result<Vec<ListenerConfig>, Config
         of_name.for_each(|listener| listener.advertised = Some(address.clone()));
     }
     Ok(listeners)
+}
+
+/// Sets `listeners` to the advertised ports of every address, where the environment says what is advertised and nothing says
+/// where to listen.
+pub(super) fn listen_where_advertised(settings: &mut Settings) -> Result<(), ConfigError> {
+    let key = "advertised.listeners";
+    let Some(Setting { value, origin }) = settings.setting(key).cloned() else { return Ok(()) };
+    if settings.is_set("listeners") || !matches!(origin, Origin::Environment(_)) {
+        return Ok(());
+    }
+    let wrong = |what: String| ConfigError(format!("{origin}: {key} {what}"));
+    let everywhere = words(&value).into_iter().map(|entry| {
+        let (name, address) = named(entry).map_err(wrong)?;
+        Ok(format!("{name}://0.0.0.0:{}", address.port))
+    });
+    let listeners = everywhere.collect::<Result<Vec<_>, _>>()?.join(",");
+    settings.set("listeners", &listeners, origin.clone()).map(drop)
 }
 
 pub(super) fn admin(settings: &Settings) -> Result<Option<HostPort>, ConfigError> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ConfigError;
+use super::create_topics::{self, TopicToCreate};
 use super::dynamic::requirement;
 use super::keys::{ACCEPTED_PREFIXES, KEYS, Kind, Role, SECURITY_PREFIXES, find};
 
@@ -22,6 +23,8 @@ pub enum Origin {
         /// From 1.
         line: usize,
     },
+    /// An environment variable.
+    Environment(Arc<str>),
     /// A command line flag.
     Flag(&'static str),
     /// Code.
@@ -32,6 +35,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { name, line } => write!(f, "{name}:{line}"),
+            Self::Environment(name) => f.write_str(name),
             Self::Flag(name) => f.write_str(name),
             Self::Program => f.write_str("configuration"),
         }
@@ -89,6 +93,19 @@ impl Settings {
 
     pub(super) fn explicit(&self) -> BTreeMap<String, String> {
         self.set.iter().map(|(name, setting)| ((*name).to_owned(), setting.value.clone())).collect()
+    }
+
+    pub(super) fn origins(&self) -> BTreeMap<String, Origin> {
+        self.set.iter().map(|(name, setting)| ((*name).to_owned(), setting.origin.clone())).collect()
+    }
+
+    /// `onelog.create.topics`.
+    pub(super) fn topics_to_create(&self) -> Result<Vec<TopicToCreate>, ConfigError> {
+        let Some(Setting { value, origin }) = self.setting("onelog.create.topics") else {
+            return Ok(Vec::new());
+        };
+        create_topics::parse(value)
+            .map_err(|what| ConfigError(format!("{origin}: onelog.create.topics {what}")))
     }
 
     pub(super) fn setting(&self, name: &str) -> Option<&Setting> {

@@ -8,10 +8,13 @@ use super::*;
 fn load(file: &str, flags: &[(&'static str, &'static str, &str)]) -> Result<(Config, Vec<Notice>), String> {
     let mut properties = tempfile::NamedTempFile::new().unwrap();
     properties.write_all(file.as_bytes()).unwrap();
-    let flags: Vec<Flag> =
-        flags.iter().map(|(name, key, value)| Flag { name, key, value: (*value).to_owned() }).collect();
+    let flags: Vec<Flag> = flags
+        .iter()
+        .map(|(name, key, value)| Flag { name, key: (*key).to_owned(), value: (*value).to_owned() })
+        .collect();
     let path = properties.path().display().to_string();
-    Config::load(Some(properties.path()), &flags).map_err(|error| error.to_string().replace(&path, "FILE"))
+    Config::load(&Sources { file: Some(properties.path()), flags: &flags, ..Sources::default() })
+        .map_err(|error| error.to_string().replace(&path, "FILE"))
 }
 
 fn error(file: &str) -> String {
@@ -91,7 +94,9 @@ fn a_bad_value_names_place_fault_and_remedy() {
 
 #[test]
 fn a_missing_file_is_an_error_that_names_it() {
-    let error = Config::load(Some(Path::new("no/such.properties")), &[]).unwrap_err().to_string();
+    let error = Config::load(&Sources { file: Some(Path::new("no/such.properties")), ..Sources::default() })
+        .unwrap_err()
+        .to_string();
     assert!(error.starts_with("--config no/such.properties: cannot be read"), "{error}");
 }
 
@@ -170,4 +175,65 @@ fn listeners_that_cannot_be_served_are_refused_with_a_reason() {
     assert!(error("advertised.listeners=PLAINTEXT://0.0.0.0:9092").contains("cannot connect to"));
     assert!(error("advertised.listeners=OTHER://h:9092").contains("not a name in listeners"));
     assert!(error("listeners=\n").contains("names nothing to listen on"));
+}
+
+fn from_environment(file: &str, variables: &[(&str, &str)]) -> Result<(Config, Vec<Notice>), String> {
+    let mut properties = tempfile::NamedTempFile::new().unwrap();
+    properties.write_all(file.as_bytes()).unwrap();
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let variables = environment::variables(variables);
+    let sources = Sources { file: Some(properties.path()), environment: &variables, ..Sources::default() };
+    Config::load(&sources).map_err(|error| error.to_string())
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_is_named_when_it_is_wrong() {
+    let file = "num.partitions=3\nfetch.max.bytes=2048\n";
+    let (config, _) = from_environment(file, &[("KAFKA_NUM_PARTITIONS", "5")]).unwrap();
+    assert_eq!((config.num_partitions, config.fetch_max_bytes), (5, 2048));
+    let error = from_environment(file, &[("KAFKA_NUM_PARTITIONS", "many")]).unwrap_err();
+    assert!(error.starts_with("KAFKA_NUM_PARTITIONS: num.partitions is \"many\""), "{error}");
+}
+
+#[test]
+fn what_only_the_environment_advertises_is_listened_on_everywhere() {
+    let advertised = ("KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://broker.example:9099");
+    let bound = |file: &str, more: &[(&str, &str)]| {
+        let variables: Vec<_> = [advertised].into_iter().chain(more.iter().copied()).collect();
+        from_environment(file, &variables).unwrap().0.listeners[0].bind.to_string()
+    };
+    assert_eq!(bound("", &[]), "0.0.0.0:9099");
+    assert_eq!(bound("listeners=PLAINTEXT://127.0.0.1:1234\n", &[]), "127.0.0.1:1234");
+    assert_eq!(bound("", &[("KAFKA_LISTENERS", "PLAINTEXT://:9000")]), ":9000");
+}
+
+/// What the testcontainers modules for Java and Go, Confluent's and other images send.
+#[test]
+fn environments_of_container_images_are_understood() {
+    let java = [
+        ("KAFKA_LISTENERS", "PLAINTEXT://0.0.0.0:9092,BROKER://0.0.0.0:9093,CONTROLLER://0.0.0.0:9094"),
+        ("KAFKA_ADVERTISED_LISTENERS", "PLAINTEXT://localhost:32768,BROKER://c0ffee:9093"),
+        ("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", "BROKER:PLAINTEXT,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+        ("KAFKA_INTER_BROKER_LISTENER_NAME", "BROKER"),
+        ("KAFKA_PROCESS_ROLES", "broker,controller"),
+        ("KAFKA_CONTROLLER_LISTENER_NAMES", "CONTROLLER"),
+        ("KAFKA_CONTROLLER_QUORUM_VOTERS", "1@localhost:9094"),
+        ("KAFKA_NODE_ID", "1"),
+        ("KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR", "1"),
+        ("KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS", "1"),
+        ("KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR", "1"),
+        ("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", "1"),
+        ("KAFKA_LOG_FLUSH_INTERVAL_MESSAGES", "9223372036854775807"),
+        ("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0"),
+        ("KAFKA_HEAP_OPTS", "-Xmx1g"),
+    ];
+    let (config, notices) = from_environment("", &java).unwrap();
+    assert_eq!((config.node_id, config.listeners.len()), (1, 2));
+    assert_eq!(config.listeners[0].advertised.as_ref().unwrap().to_string(), "localhost:32768");
+    assert_eq!(config.groups.initial_rebalance_delay, Duration::ZERO);
+    let warnings: Vec<_> = notices.iter().filter(|notice| notice.warning).collect();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let alias = [("KAFKA_CFG_LISTENERS", "PLAINTEXT://:9092"), ("KAFKA_CFG_NODE_ID", "7")];
+    let (config, _) = from_environment("", &alias).unwrap();
+    assert_eq!((config.node_id, config.listeners[0].bind.to_string()), (7, ":9092".to_owned()));
 }
