@@ -70,6 +70,27 @@ impl BrokerKind {
     }
 }
 
+const LOCAL: &str = "127.0.0.1";
+
+/// What clients see of a broker besides its answers. Some suites insist on it.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Where it listens; a free port when there is none.
+    pub port: Option<u16>,
+    /// The host that it tells clients.
+    pub host: String,
+    /// Its number.
+    pub node_id: i32,
+    /// Lines of configuration that win over the common ones.
+    pub properties: String,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { port: None, host: LOCAL.to_owned(), node_id: 0, properties: String::new() }
+    }
+}
+
 /// A broker process. Dropping it kills the process and removes its data.
 #[derive(Debug)]
 pub struct Broker {
@@ -78,6 +99,8 @@ pub struct Broker {
     /// Inside `folder` unless its owner keeps it elsewhere.
     data: PathBuf,
     port: u16,
+    /// The name that clients are told.
+    host: String,
     process: Option<GuardedProcess>,
     log: PathBuf,
 }
@@ -100,14 +123,26 @@ impl Broker {
     /// # Errors
     /// It cannot be set up or does not begin to serve within a minute.
     pub fn start(kind: BrokerKind) -> Result<Self> {
+        Self::start_as(kind, Identity::default())
+    }
+
+    /// The same with what a suite insists on.
+    ///
+    /// # Errors
+    /// As [`Broker::start`], or the port is taken.
+    pub fn start_as(kind: BrokerKind, identity: Identity) -> Result<Self> {
         let folder = layout::scratch_dir(kind.name())?;
         let log = layout::log_file(&format!("broker-{}", kind.name()))?;
         let port = match kind {
-            BrokerKind::Onelog => onelog::prepare(&folder, "").map(|()| 0)?,
-            BrokerKind::Kafka => kafka::prepare(&folder)?,
+            BrokerKind::Onelog => {
+                let Identity { node_id, properties, .. } = &identity;
+                onelog::prepare(&folder, &format!("node.id={node_id}\n{properties}"))?;
+                identity.port.unwrap_or(0)
+            }
+            BrokerKind::Kafka => kafka::prepare(&folder, &identity)?,
         };
         let data = folder.join("data");
-        let mut broker = Self { kind, folder, data, port, process: None, log };
+        let mut broker = Self { kind, folder, data, port, host: identity.host, process: None, log };
         broker.launch()?;
         Ok(broker)
     }
@@ -121,7 +156,7 @@ impl Broker {
         let folder = layout::scratch_dir(kind.name())?;
         let log = layout::log_file(&format!("broker-{}", kind.name()))?;
         onelog::prepare(&folder, properties)?;
-        let mut broker = Self { kind, folder, data, port: 0, process: None, log };
+        let mut broker = Self { kind, folder, data, port: 0, host: LOCAL.to_owned(), process: None, log };
         broker.launch()?;
         Ok(broker)
     }
@@ -190,7 +225,7 @@ impl Broker {
 
     fn launch(&mut self) -> Result<()> {
         let mut command = match self.kind {
-            BrokerKind::Onelog => onelog::command(&self.folder, &self.data, self.port)?,
+            BrokerKind::Onelog => onelog::command(&self.folder, &self.data, &self.host, self.port)?,
             BrokerKind::Kafka => kafka::command(&self.folder)?,
         };
         let output = File::options().create(true).append(true).open(&self.log)?;

@@ -8,6 +8,7 @@
 
 mod bench;
 mod checks;
+mod client_suites;
 mod compat;
 mod deny;
 mod differential;
@@ -95,6 +96,23 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Runs the test suite of one client library against this broker or Apache Kafka: a folder of compat-tests/suites
+    Suite {
+        /// Which one
+        name: String,
+        /// Which broker it talks to
+        #[arg(long, value_enum, default_value_t = Broker::Onelog)]
+        broker: Broker,
+        /// Handed to its script: --seconds N, names of tests
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Runs the test suites of all client libraries
+    Suites {
+        /// Which broker they talk to
+        #[arg(long, value_enum, default_value_t = Broker::Onelog)]
+        broker: Broker,
+    },
     /// Checks the house rules: imports, file sizes, names, stray words
     Tidy,
 }
@@ -103,6 +121,16 @@ enum Task {
 enum Broker {
     Onelog,
     Kafka,
+}
+
+impl Broker {
+    /// As the scripts and `COMPAT_BROKER` name it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Onelog => "onelog",
+            Self::Kafka => "kafka",
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -139,6 +167,8 @@ fn run(task: &Task) -> Result<()> {
         Task::PowerCut { options } => power::run("cut", options),
         Task::SyncFailure { options } => power::run("sync-failure", options),
         Task::DiskFull { options } => power::run("disk-full", options),
+        Task::Suite { name, broker, options } => client_suites::run(name, *broker, options),
+        Task::Suites { broker } => client_suites::run_all(*broker),
         Task::Tidy => tidy::check(),
     }
 }

@@ -13,17 +13,17 @@ use crate::setup;
 /// Any 16 bytes in URL-safe base64; fixed, so that no tool has to be run for it.
 const CLUSTER_ID: &str = "Y29tcGF0LXRlc3RzLTAwMQ";
 
-/// Writes server.properties with free ports, formats the data folder, and returns the port for clients.
-pub(super) fn prepare(folder: &Path) -> Result<u16> {
-    let port = super::free_port()?;
+/// Writes server.properties, formats the data folder, and returns the port for clients: the one asked for, else a free one.
+pub(super) fn prepare(folder: &Path, identity: &super::Identity) -> Result<u16> {
+    let port = identity.port.map_or_else(super::free_port, Ok)?;
     let controller = super::free_port()?;
     let properties = format!(
         "{common}\
          process.roles=broker,controller\n\
-         node.id=0\n\
+         node.id={node_id}\n\
          controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
          listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         advertised.listeners=PLAINTEXT://{host}:{port}\n\
          listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={data}\n\
@@ -31,9 +31,13 @@ pub(super) fn prepare(folder: &Path) -> Result<u16> {
          transaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\n\
          share.coordinator.state.topic.replication.factor=1\n\
-         share.coordinator.state.topic.min.isr=1\n",
+         share.coordinator.state.topic.min.isr=1\n\
+         {properties}",
         common = super::COMMON_CONFIG,
         data = folder.join("data").display(),
+        node_id = identity.node_id,
+        host = identity.host,
+        properties = identity.properties,
     );
     let file = folder.join("server.properties");
     fs::write(&file, properties)?;

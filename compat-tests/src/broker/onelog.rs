@@ -21,13 +21,17 @@ pub(super) fn prepare(folder: &Path, properties: &str) -> Result<()> {
 }
 
 /// Port 0 lets the system choose; a restart names the port it had.
-pub(super) fn command(folder: &Path, data: &Path, port: u16) -> Result<Command> {
+pub(super) fn command(folder: &Path, data: &Path, host: &str, port: u16) -> Result<Command> {
     let ready = folder.join("ready");
     if ready.exists() {
         fs::remove_file(&ready)?;
     }
     let mut command = super::new_command(binary()?);
     command.arg("--listen").arg(format!("127.0.0.1:{port}"));
+    // Without a port of its own it tells clients the address that it listens on.
+    if port != 0 {
+        command.arg("--advertise").arg(format!("{host}:{port}"));
+    }
     command.arg("--data-dir").arg(data);
     command.arg("--config").arg(folder.join("server.properties"));
     command.arg("--ready-file").arg(ready);
