@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use prometheus::Histogram;
 use storage::disk::{Disk, LocalDisk};
 use storage::{Clock, Error, Event, Listener, OpenError, Store, StoreConfig, SystemClock, Topic};
 use tokio::sync::Semaphore;
@@ -17,6 +18,7 @@ use crate::cold_reads::ColdReads;
 use crate::config::Config;
 use crate::coordinator::runtime::{Groups, Runtime};
 use crate::fetch_session::FetchSessions;
+use crate::metrics::fetch_wait_seconds;
 use crate::partition::Waits;
 use crate::topic_config::{self, TopicConfig};
 use crate::topics::Topics;
@@ -38,10 +40,24 @@ pub struct Broker {
     pub(crate) traffic: Traffic,
     /// On the clock's monotonic scale.
     pub(crate) opened_at: Duration,
+    pub(crate) recovery: Recovery,
+    /// How long fetches wait.
+    pub(crate) fetch_wait_seconds: Histogram,
     /// Held while configs are read, changed and written back.
     pub(crate) config_changes: Mutex<()>,
     /// Kafka's cluster id: the store's own, in the base64 that Kafka writes ids with.
     pub(crate) cluster_id: String,
+}
+
+/// What the start cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recovery {
+    /// Opening the log, with the replay of what the last checkpoint did not cover.
+    pub(crate) log: Duration,
+    /// Loading the groups.
+    pub(crate) groups: Duration,
+    /// Bytes that were replayed.
+    pub(crate) replayed_bytes: u64,
 }
 
 impl Broker {
@@ -97,7 +113,7 @@ impl Broker {
         waits.attach(&store);
         let (topics, cluster_id) = (Topics::new(&store), base64_id(store.cluster_id()));
         let config_changes = Mutex::default();
-        let mut coordinator = None;
+        let (mut coordinator, log_opened_at) = (None, clock.elapsed());
         let broker = Arc::new_cyclic(|broker| {
             let group_config = config.groups.coordinator_config();
             let (runtime, groups) =
@@ -105,6 +121,9 @@ impl Broker {
             coordinator = Some(runtime);
             let (coordinator, searches) = (Mutex::default(), Arc::new(Semaphore::new(1)));
             let fetch_sessions = FetchSessions::new(config.fetch_session_slots);
+            let groups_took = clock.elapsed().saturating_sub(log_opened_at);
+            let recovery =
+                Recovery { log: recovered.took, groups: groups_took, replayed_bytes: recovered.bytes };
             Self {
                 store,
                 config,
@@ -116,6 +135,8 @@ impl Broker {
                 cold_reads: ColdReads::new(Arc::clone(&clock)),
                 traffic: Traffic::default(),
                 opened_at: clock.elapsed(),
+                recovery,
+                fetch_wait_seconds: fetch_wait_seconds(),
                 clock,
                 searches,
                 config_changes,

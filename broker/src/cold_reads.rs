@@ -36,6 +36,7 @@ pub(crate) struct ColdReads {
     memory: Arc<Semaphore>,
     mapped_bytes: IntCounter,
     copied_bytes: IntCounter,
+    device_reads: IntCounter,
 }
 
 impl ColdReads {
@@ -51,12 +52,22 @@ impl ColdReads {
             memory: Arc::new(Semaphore::new(MEMORY / UNIT)),
             mapped_bytes: bytes("page_cache"),
             copied_bytes: bytes("disk"),
+            device_reads: IntCounter::new(
+                "onelog_device_reads_total",
+                "Fetches whose batches were not in memory: a thread read them from the device.",
+            )
+            .expect("a constant name is valid"),
         }
     }
 
     /// Bytes from the page cache and bytes from the device, to be registered once.
     pub(crate) fn counters(&self) -> [IntCounter; 2] {
         [self.mapped_bytes.clone(), self.copied_bytes.clone()]
+    }
+
+    /// How often a thread read from the device, to be registered once.
+    pub(crate) fn device_reads(&self) -> &IntCounter {
+        &self.device_reads
     }
 
     /// Counts bytes that go out from the page cache.
@@ -74,6 +85,7 @@ impl ColdReads {
         written: impl Fn() -> Position + Send + 'static,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> T {
+        self.device_reads.inc();
         let units = u32::try_from(bytes.min(MEMORY).div_ceil(UNIT)).expect("a few thousand");
         let memory = tokio::time::timeout(PATIENCE, Arc::clone(&self.memory).acquire_many_owned(units)).await;
         let permit = memory.ok().map(|memory| memory.expect("the semaphore is never closed"));

@@ -2,9 +2,11 @@
 //!
 //! Written by `net`, read by `admin`. Names are given here once; a label never carries what a client made up.
 
+mod cores;
 mod exposition;
 mod kafka;
 mod kafka_exporter;
+mod memory;
 mod observed;
 mod own;
 mod process;
@@ -12,6 +14,7 @@ mod redpanda;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 
 use prometheus::{
     Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
@@ -19,6 +22,7 @@ use prometheus::{
 };
 use prometheus::{Histogram, core::Collector};
 
+use self::cores::Cores;
 use self::exposition::{Buckets, Exposition};
 use crate::api::APIS;
 use crate::broker::Broker;
@@ -48,6 +52,9 @@ pub(crate) struct Metrics {
     pub(crate) disk_free_bytes: IntGauge,
     pub(crate) disk_total_bytes: IntGauge,
     pub(crate) disk_state: IntGauge,
+    pub(crate) cores: Cores,
+    /// The least available memory that any scrape saw, bytes.
+    least_available_memory: AtomicU64,
 }
 
 /// Counters of one API in one version, looked up once per connection.
@@ -72,18 +79,7 @@ impl Metrics {
     /// All at zero.
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
-        let requests = Opts::new(
-            "onelog_api_requests_total",
-            "Requests that were understood, by API, version and client library.",
-        );
-        let seconds = HistogramOpts::new(
-            "onelog_api_request_seconds",
-            "From the last byte of a request to the answer being handed to the socket; long polls include their wait.",
-        );
-        let requests = IntCounterVec::new(requests, &["api", "version", "client_software"])
-            .expect("a constant name is valid");
-        let request_seconds =
-            HistogramVec::new(seconds.buckets(SECONDS.to_vec()), &["api"]).expect("a constant name is valid");
+        let (requests, request_seconds) = request_families();
         Self {
             requests: registered(&registry, requests),
             software: Mutex::default(),
@@ -139,6 +135,8 @@ impl Metrics {
                 "onelog_disk_state",
                 "0: enough room. 1: less than 5 % or four commitlog files. 2: none for the next file, records are refused.",
             ),
+            cores: Cores::default(),
+            least_available_memory: AtomicU64::new(u64::MAX),
             registry,
         }
     }
@@ -171,9 +169,9 @@ impl Metrics {
         label
     }
 
-    /// Shows a counter that lives elsewhere. Once for each.
-    pub(crate) fn show(&self, counter: IntCounter) {
-        registered(&self.registry, counter);
+    /// Shows what is counted elsewhere. Once for each.
+    pub(crate) fn show<C: Collector + Clone + 'static>(&self, counted: C) {
+        registered(&self.registry, counted);
     }
 
     /// Requests that were understood, by API over all its versions.
@@ -190,26 +188,21 @@ impl Metrics {
 
     /// How long requests of an API took.
     fn seconds_of(&self, api: &str) -> Buckets {
-        let seconds = self.request_seconds.with_label_values(&[api]);
-        let families = seconds.collect();
-        let counted = families.iter().flat_map(|family| family.get_metric()).next();
-        counted.map_or_else(Buckets::default, |metric| {
-            let histogram = metric.get_histogram();
-            let below = histogram.get_bucket().iter().map(|it| (it.upper_bound(), it.cumulative_count()));
-            Buckets {
-                below: below.collect(),
-                count: histogram.get_sample_count(),
-                sum: histogram.get_sample_sum(),
-            }
-        })
+        summed(&self.request_seconds.with_label_values(&[api]))
+    }
+
+    /// How long requests of all APIs took.
+    fn seconds_of_all(&self) -> Buckets {
+        summed(&self.request_seconds)
     }
 
     /// `/metrics` and `/metrics/detailed`: the JMX exporter's names, kafka_exporter's and our own.
     pub(crate) fn page(&self, broker: &Broker, observed: &Observed) -> Vec<u8> {
         let mut out = Exposition::default();
-        kafka::write(&mut out, observed, self);
+        let idle = self.cores.idle(broker.opened_at, broker.clock.elapsed());
+        kafka::write(&mut out, observed, self, idle);
         kafka_exporter::write(&mut out, observed);
-        own::write(&mut out, observed, broker);
+        own::write(&mut out, observed, self, broker);
         let mut text = self.render();
         text.extend_from_slice(out.into_text().as_bytes());
         text
@@ -218,7 +211,8 @@ impl Metrics {
     /// `/public_metrics`: Redpanda's names.
     pub(crate) fn public_page(&self, broker: &Broker, observed: &Observed) -> Vec<u8> {
         let mut out = Exposition::default();
-        redpanda::write(&mut out, observed, self, &broker.store.space());
+        let device_reads = broker.cold_reads.device_reads().get();
+        redpanda::write(&mut out, observed, self, &broker.store.space(), device_reads);
         out.into_text().into_bytes()
     }
 
@@ -228,6 +222,45 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("a buffer takes everything");
         text
     }
+}
+
+/// Where fetches record how long they wait for records or for the device, to be shown once.
+pub(crate) fn fetch_wait_seconds() -> Histogram {
+    let help = "How long fetches that could not be answered at once waited for records or for the device.";
+    let options = HistogramOpts::new("onelog_fetch_wait_seconds", help).buckets(SECONDS.to_vec());
+    Histogram::with_opts(options).expect("a constant name is valid")
+}
+
+/// All series of a histogram as one.
+fn summed(histograms: &impl Collector) -> Buckets {
+    let families = histograms.collect();
+    let mut sum = Buckets::default();
+    for metric in families.iter().flat_map(|family| family.get_metric()) {
+        let histogram = metric.get_histogram();
+        let below = histogram.get_bucket().iter().map(|it| (it.upper_bound(), it.cumulative_count()));
+        if sum.below.is_empty() {
+            sum.below = below.collect();
+        } else {
+            sum.below.iter_mut().zip(below).for_each(|((_, count), (_, more))| *count += more);
+        }
+        sum.count += histogram.get_sample_count();
+        sum.sum += histogram.get_sample_sum();
+    }
+    sum
+}
+
+fn request_families() -> (IntCounterVec, HistogramVec) {
+    let requests = Opts::new(
+        "onelog_api_requests_total",
+        "Requests that were understood, by API, version and client library.",
+    );
+    let seconds = HistogramOpts::new(
+        "onelog_api_request_seconds",
+        "From the last byte of a request to the answer being handed to the socket; long polls include their wait.",
+    );
+    let requests = IntCounterVec::new(requests, &["api", "version", "client_software"]);
+    let seconds = HistogramVec::new(seconds.buckets(SECONDS.to_vec()), &["api"]);
+    (requests.expect("a constant name is valid"), seconds.expect("a constant name is valid"))
 }
 
 fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {

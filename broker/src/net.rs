@@ -170,6 +170,7 @@ struct Core {
 
 impl Core {
     async fn serve(self, mut connections: Receiver<Accepted>, tasks: Tasks) {
+        self.metrics.cores.add_this();
         loop {
             tokio::select! {
                 () = tasks.stop().cancelled() => break,

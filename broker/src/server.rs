@@ -109,6 +109,8 @@ impl Server {
         }
         let counters = broker.cold_reads.counters().into_iter().chain(broker.fetch_sessions.counters());
         counters.for_each(|counter| metrics.show(counter));
+        metrics.show(broker.fetch_wait_seconds.clone());
+        metrics.show(broker.cold_reads.device_reads().clone());
         state.broker.get_or_init(|| Arc::clone(&broker));
         let net = match Net::start(ports, &broker, &metrics, &broker.config) {
             Ok(net) => net,

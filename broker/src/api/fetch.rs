@@ -62,19 +62,26 @@ impl Api for Fetch {
 }
 
 async fn long_poll(broker: Arc<Broker>, plan: Arc<Plan>, max_wait: Duration) -> Response {
+    let began = broker.clock.elapsed();
+    let response = wait_and_read(&broker, &plan, max_wait).await;
+    let waited = broker.clock.elapsed().saturating_sub(began);
+    broker.fetch_wait_seconds.observe(waited.as_secs_f64());
+    answer(&broker, &plan, response)
+}
+
+async fn wait_and_read(broker: &Arc<Broker>, plan: &Arc<Plan>, max_wait: Duration) -> FetchResponse {
     let subscription = broker.waits.subscribe(plan.partitions());
     let deadline = tokio::time::sleep(max_wait);
     tokio::pin!(deadline);
     loop {
-        if let Some(response) = read(&broker, &plan, false).await {
-            return answer(&broker, &plan, response);
+        if let Some(response) = read(broker, plan, false).await {
+            return response;
         }
         tokio::select! {
             biased;
             () = subscription.changed() => {}
             () = &mut deadline => {
-                let response = read(&broker, &plan, true).await.expect("asked for whatever there is");
-                return answer(&broker, &plan, response);
+                return read(broker, plan, true).await.expect("asked for whatever there is");
             }
         }
     }

@@ -10,9 +10,10 @@ use super::observed::{Observed, ObservedTopic};
 use crate::coordinator::group::ObservedGroup;
 use crate::traffic::TrafficCounts;
 
-/// Writes all families of this scheme.
-pub(super) fn write(out: &mut Exposition, observed: &Observed, metrics: &Metrics) {
+/// Writes all families of this scheme. `idle` is the share of the time in which the cores waited for something to do.
+pub(super) fn write(out: &mut Exposition, observed: &Observed, metrics: &Metrics, idle: Option<f64>) {
     broker(out, observed, metrics);
+    threads(out, idle);
     requests(out, metrics);
     groups(out, &observed.groups);
     traffic(out, observed);
@@ -80,6 +81,21 @@ fn broker(out: &mut Exposition, observed: &Observed, metrics: &Metrics) {
         "Open client connections.",
     );
     connections.sample(&[("listener", "all"), ("networkProcessor", "all")], metrics.connections.get());
+}
+
+/// One core is both a network and a handler thread of Kafka's.
+fn threads(out: &mut Exposition, idle: Option<f64>) {
+    let Some(idle) = idle else { return };
+    for name in [
+        "kafka_network_socketserver_networkprocessoravgidle_percent",
+        "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_percent",
+    ] {
+        out.gauge(
+            name,
+            "Share of the time in which the threads that serve clients had nothing to do, 0 to 1.",
+            idle,
+        );
+    }
 }
 
 /// Requests by API name; errors of whole requests are not counted apart.

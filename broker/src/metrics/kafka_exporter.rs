@@ -10,6 +10,12 @@ use storage::PartitionLog;
 /// Writes all families of this scheme.
 pub(super) fn write(out: &mut Exposition, observed: &Observed) {
     out.gauge("kafka_brokers", "Brokers in the cluster.", 1);
+    let mut build = out.family(
+        "kafka_exporter_build_info",
+        Kind::Gauge,
+        "1, with the version of what shows these names: Onelog, no exporter.",
+    );
+    build.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     let mut info = out.family("kafka_broker_info", Kind::Gauge, "1 for each broker.");
     info.sample(&[("id", &observed.node_id), ("address", &observed.address)], 1);
     let mut counts = out.family("kafka_topic_partitions", Kind::Gauge, "Partitions of the topic.");

@@ -5,13 +5,17 @@
 
 use std::collections::BTreeMap;
 
+use super::Metrics;
 use super::exposition::{Buckets, Exposition, Kind};
 use super::observed::Observed;
 use crate::broker::Broker;
 
 /// Writes all families of this scheme, but for the counters that `Metrics` holds.
-pub(super) fn write(out: &mut Exposition, observed: &Observed, broker: &Broker) {
+pub(super) fn write(out: &mut Exposition, observed: &Observed, metrics: &Metrics, broker: &Broker) {
+    start(out, broker);
+    cores(out, metrics);
     log(out, observed);
+    generations(out, observed);
     group_lag(out, observed, broker);
     process(out, observed);
     let mut shown = out.family(
@@ -22,6 +26,46 @@ pub(super) fn write(out: &mut Exposition, observed: &Observed, broker: &Broker) 
     shown.sample(&[("of", "partitions")], u8::from(observed.shows_partitions));
     shown.sample(&[("of", "groups")], u8::from(observed.shows_groups));
     shown.sample(&[("of", "topics")], u8::from(observed.shown_topics().count() == observed.topics.len()));
+}
+
+fn start(out: &mut Exposition, broker: &Broker) {
+    let recovery = &broker.recovery;
+    let mut seconds = out.family(
+        "onelog_recovery_seconds",
+        Kind::Gauge,
+        "How long the last start took: opening the log with its replay, and loading the groups.",
+    );
+    for (phase, took) in [("log", recovery.log), ("groups", recovery.groups)] {
+        seconds.sample(&[("phase", phase)], took.as_secs_f64());
+    }
+    out.gauge(
+        "onelog_recovery_replayed_bytes",
+        "Bytes of the log that the last start read again because no checkpoint covered them.",
+        recovery.replayed_bytes,
+    );
+}
+
+fn cores(out: &mut Exposition, metrics: &Metrics) {
+    let mut busy = out.family(
+        "onelog_core_busy_seconds_total",
+        Kind::Counter,
+        "How long each thread that serves clients did something else than wait.",
+    );
+    for (core, worked) in metrics.cores.busy().into_iter().enumerate() {
+        busy.sample(&[("core", &core.to_string())], worked.as_secs_f64());
+    }
+}
+
+/// Rises by one with every rebalance.
+fn generations(out: &mut Exposition, observed: &Observed) {
+    let mut family = out.family(
+        "onelog_group_generation",
+        Kind::Gauge,
+        "Generation of a classic group, group epoch of a consumer group: each rebalance begins a new one.",
+    );
+    for group in observed.groups.iter().filter(|_| observed.shows_groups) {
+        family.sample(&[("group", &group.group_id)], group.generation);
+    }
 }
 
 fn log(out: &mut Exposition, observed: &Observed) {
@@ -104,6 +148,7 @@ fn process(out: &mut Exposition, observed: &Observed) {
         ("process_virtual_memory_bytes", "Virtual memory.", process.virtual_memory),
         ("process_threads", "Threads.", process.threads),
         ("process_open_fds", "Open files.", process.open_files),
+        ("process_max_fds", "Open files that the system allows.", process.most_open_files),
     ] {
         if let Some(value) = value {
             out.gauge(name, help, value);

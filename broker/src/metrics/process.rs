@@ -8,6 +8,8 @@ use std::fs;
 #[derive(Debug, Default)]
 pub(crate) struct ProcessFacts {
     pub(crate) open_files: Option<u64>,
+    /// How many of them the system allows.
+    pub(crate) most_open_files: Option<u64>,
     /// Resident bytes.
     pub(crate) resident: Option<u64>,
     /// Virtual bytes.
@@ -29,8 +31,10 @@ impl ProcessFacts {
     pub(crate) fn read() -> Self {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
+        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
         let mut facts = Self {
             open_files: open_files(),
+            most_open_files: soft_limit(&limits, "Max open files"),
             read_bytes: labelled(&io, "read_bytes:"),
             written_bytes: labelled(&io, "write_bytes:"),
             ..Self::default()
@@ -62,6 +66,12 @@ fn open_files() -> Option<u64> {
     u64::try_from(count).ok()
 }
 
+/// The first number of a line of `/proc/self/limits`; `None` when it is unlimited.
+fn soft_limit(limits: &str, label: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix(label))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 fn per_second(ticks: u64) -> f64 {
     f64::from(u32::try_from(ticks.max(1)).unwrap_or(100))
 }
@@ -87,6 +97,7 @@ mod tests {
         let facts = ProcessFacts::read();
         assert!(facts.resident.is_some_and(|bytes| bytes > 1 << 20));
         assert!(facts.open_files.is_some_and(|count| count >= 3));
+        assert!(facts.most_open_files > facts.open_files);
         assert!(facts.start_seconds.is_some_and(|seconds| seconds > 1.6e9));
         assert!(facts.threads.is_some_and(|count| count >= 1));
     }

@@ -1,10 +1,15 @@
 //! Redpanda's names, served on its path `/public_metrics`, as its Ops, default and consumer-offsets dashboards ask for them.
 //!
-//! Every family carries `shard="0"` where Redpanda's has a shard: there is one log. What only Redpanda's engine has (I/O
-//! queues, its allocator) is not there.
+//! Every family carries `shard="0"` where Redpanda's has a shard: there is one log. One broker leads everything and moves
+//! nothing, so what counts movements and other brokers is 0. What only Redpanda's engine has is not there, nor are the
+//! servers that are not part of this one (proxy, schema registry).
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::Metrics;
 use super::exposition::{Exposition, Kind};
+use super::memory::MemoryFacts;
 use super::observed::Observed;
 use crate::coordinator::group::ObservedGroup;
 use storage::{PartitionLog, Space, SpaceState};
@@ -12,11 +17,19 @@ use storage::{PartitionLog, Space, SpaceState};
 const NAMESPACE: (&str, &str) = ("redpanda_namespace", "kafka");
 
 /// Writes all families of this scheme.
-pub(super) fn write(out: &mut Exposition, observed: &Observed, metrics: &Metrics, space: &Space) {
+pub(super) fn write(
+    out: &mut Exposition,
+    observed: &Observed,
+    metrics: &Metrics,
+    space: &Space,
+    device_reads: u64,
+) {
     cluster(out, observed);
-    storage(out, observed, space);
-    let mut active = out.family("redpanda_rpc_active_connections", Kind::Gauge, "Open client connections.");
-    active.sample(&[("redpanda_server", "kafka")], metrics.connections.get());
+    storage(out, space);
+    operations(out, observed, device_reads);
+    memory(out, observed, metrics);
+    threads(out, metrics);
+    connections(out, metrics);
     latencies(out, metrics);
     traffic(out, observed);
     partitions(out, observed);
@@ -37,13 +50,23 @@ fn cluster(out: &mut Exposition, observed: &Observed) {
     out.gauge("redpanda_cluster_partitions", "Partitions.", observed.partition_count);
     let unavailable = if observed.stopped { observed.partition_count } else { 0 };
     out.gauge("redpanda_cluster_unavailable_partitions", "Partitions without a leader.", unavailable);
+    for (name, help) in [
+        ("redpanda_cluster_partition_moving_from_node", "Partitions that leave this broker."),
+        ("redpanda_cluster_partition_moving_to_node", "Partitions that come to this broker."),
+        ("redpanda_cluster_partition_node_cancelling_movements", "Movements that are being cancelled."),
+        ("redpanda_node_status_rpcs_received", "Status requests from other brokers."),
+        ("redpanda_node_status_rpcs_sent", "Status requests to other brokers."),
+        ("redpanda_node_status_rpcs_timed_out", "Status requests that were not answered."),
+    ] {
+        out.gauge(name, help, 0);
+    }
     if let Some(seconds) = observed.process.cpu_seconds {
         let mut busy = out.family("redpanda_cpu_busy_seconds_total", Kind::Gauge, "Processor time used.");
         busy.sample(&[("shard", "0")], seconds);
     }
 }
 
-fn storage(out: &mut Exposition, observed: &Observed, space: &Space) {
+fn storage(out: &mut Exposition, space: &Space) {
     out.gauge(
         "redpanda_storage_disk_free_bytes",
         "Bytes free on the data directory's file system.",
@@ -56,10 +79,62 @@ fn storage(out: &mut Exposition, observed: &Observed, space: &Space) {
         SpaceState::Full => 2,
     };
     out.gauge("redpanda_storage_disk_free_space_alert", "0: enough room, 1: little, 2: none.", alert);
-    if let Some(resident) = observed.process.resident {
-        let mut memory = out.family("redpanda_memory_allocated_memory", Kind::Gauge, "Resident bytes.");
-        memory.sample(&[("shard", "0")], resident);
+}
+
+/// Redpanda counts them in the queues of its engine; here they are counted where they are made.
+fn operations(out: &mut Exposition, observed: &Observed, device_reads: u64) {
+    let write =
+        ("redpanda_io_queue_total_write_ops", "Writes to the log.", observed.log.write.counts.iter().sum());
+    let read = ("redpanda_io_queue_total_read_ops", "Reads that waited for the device.", device_reads);
+    for (name, help, value) in [write, read] {
+        let value: u64 = value;
+        out.family(name, Kind::Counter, help).sample(&[("shard", "0")], value);
     }
+}
+
+fn memory(out: &mut Exposition, observed: &Observed, metrics: &Metrics) {
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        out.family(name, Kind::Gauge, help).sample(&[("shard", "0")], value);
+    };
+    if let Some(resident) = observed.process.resident {
+        gauge("redpanda_memory_allocated_memory", "Resident bytes.", resident);
+    }
+    let Some(MemoryFacts { free, available }) = MemoryFacts::read() else { return };
+    let before = metrics.least_available_memory.fetch_min(available, Ordering::Relaxed);
+    let least = before.min(available);
+    gauge("redpanda_memory_free_memory", "Bytes that nobody uses, in the system or the control group.", free);
+    gauge(
+        "redpanda_memory_available_memory",
+        "Free bytes and those of caches that would be given up.",
+        available,
+    );
+    gauge("redpanda_memory_available_memory_low_water_mark", "The least of them that any scrape saw.", least);
+}
+
+fn threads(out: &mut Exposition, metrics: &Metrics) {
+    let busy: Duration = metrics.cores.busy().iter().sum();
+    let mut runtime = out.family(
+        "redpanda_scheduler_runtime_seconds_total",
+        Kind::Counter,
+        "How long the threads that serve clients did something else than wait.",
+    );
+    runtime.sample(&[("shard", "0"), ("redpanda_scheduling_group", "kafka")], busy.as_secs_f64());
+}
+
+/// There is no internal server: one broker calls no other.
+fn connections(out: &mut Exposition, metrics: &Metrics) {
+    let server = ("redpanda_server", "kafka");
+    let mut active = out.family("redpanda_rpc_active_connections", Kind::Gauge, "Open client connections.");
+    active.sample(&[server], metrics.connections.get());
+    let mut errors = out.family(
+        "redpanda_rpc_request_errors_total",
+        Kind::Counter,
+        "Requests that ended their connection.",
+    );
+    errors.sample(&[server], metrics.requests_refused.get());
+    let all = metrics.seconds_of_all();
+    let help = "From the last byte of a request of any API to its answer being handed to the socket.";
+    out.histogram("redpanda_rpc_request_latency_seconds", help, &[(&[server], all)]);
 }
 
 fn latencies(out: &mut Exposition, metrics: &Metrics) {
@@ -98,6 +173,11 @@ fn traffic(out: &mut Exposition, observed: &Observed) {
     let mut replicas = out.family("redpanda_kafka_replicas", Kind::Gauge, "Replicas of each partition.");
     for topic in observed.shown_topics() {
         replicas.sample(&[NAMESPACE, ("redpanda_topic", &topic.name)], 1);
+    }
+    let mut changes =
+        out.family("redpanda_raft_leadership_changes", Kind::Counter, "Times another broker began to lead.");
+    for topic in observed.shown_topics() {
+        changes.sample(&[NAMESPACE, ("redpanda_topic", &topic.name)], 0);
     }
 }
 

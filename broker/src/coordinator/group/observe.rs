@@ -9,6 +9,8 @@ pub struct ObservedGroup {
     pub group_id: String,
     /// As ListGroups names it.
     pub state: &'static str,
+    /// How often it began anew: the generation of a classic group, the group epoch of a consumer group (KIP-848).
+    pub generation: i32,
     /// How many members it has.
     pub members: usize,
     /// Topic, partition and committed offset, in this order.
@@ -24,11 +26,12 @@ impl GroupCoordinator {
                     .iter()
                     .map(move |(partition, committed)| (topic.to_string(), *partition, committed.offset))
             });
-            let (state, members) = match &group.consumer {
-                Some(consumer) => (consumer.state().name(), consumer.len()),
-                None => (group.state().name(), group.members.len()),
+            let (state, members, generation) = match &group.consumer {
+                Some(consumer) => (consumer.state().name(), consumer.len(), consumer.epoch),
+                None => (group.state().name(), group.members.len(), group.generation),
             };
-            ObservedGroup { group_id: group.id.to_string(), state, members, offsets: offsets.collect() }
+            let (group_id, offsets) = (group.id.to_string(), offsets.collect());
+            ObservedGroup { group_id, state, generation, members, offsets }
         });
         observed.collect()
     }
