@@ -271,7 +271,11 @@ const COMMON_CONFIG: &str = "num.partitions=4\n\
                              offsets.topic.num.partitions=2\n\
                              transaction.state.log.num.partitions=2\n";
 
-fn free_port() -> Result<u16> {
+/// A port of 127.0.0.1 that nobody has at the moment.
+///
+/// # Errors
+/// The system gives none.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 

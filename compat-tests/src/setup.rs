@@ -108,6 +108,35 @@ pub fn kafka_messages() -> Result<PathBuf> {
     Ok(folder.join("common").join("message"))
 }
 
+/// The folder with `prometheus` and `promtool`: of the system if it has them, else of Debian's package, unpacked into the
+/// cache so that no service is started.
+///
+/// # Errors
+/// Neither can be had.
+pub fn prometheus() -> Result<PathBuf> {
+    const PROGRAMS: [&str; 2] = ["prometheus", "promtool"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let here = |folder: &PathBuf| PROGRAMS.iter().all(|program| folder.join(program).is_file());
+    if let Some(folder) = std::env::split_paths(&path).find(here) {
+        return Ok(folder);
+    }
+    require("apt-get", "--version", "install Prometheus with promtool so that both are in PATH")?;
+    let folder = install("prometheus", &layout::crate_dir().join("Cargo.toml"), "", |folder| {
+        let download = || run(Command::new("apt-get").current_dir(folder).args(["download", "prometheus"]));
+        // A fresh machine has no package lists.
+        download().or_else(|_| {
+            run(Command::new("apt-get").args(["update", "--quiet"]))?;
+            download()
+        })?;
+        let package =
+            files_below(folder)?.into_iter().find(|file| file.extension().is_some_and(|it| it == "deb"));
+        let package = package.context("apt-get downloaded nothing")?;
+        run(Command::new("dpkg").arg("-x").args([&package, folder]))?;
+        Ok(fs::remove_file(package)?)
+    })?;
+    Ok(folder.join("usr").join("bin"))
+}
+
 fn rust(binary: &str) -> Result<Vec<OsString>> {
     let program = layout::profile_dir()?.join(binary);
     ensure!(

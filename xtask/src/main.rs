@@ -13,6 +13,7 @@ mod compat;
 mod deny;
 mod differential;
 mod power;
+mod prometheus;
 mod step;
 mod suite;
 mod tidy;
@@ -113,6 +114,9 @@ enum Task {
         #[arg(long, value_enum, default_value_t = Broker::Onelog)]
         broker: Broker,
     },
+    /// Lets a real Prometheus scrape a loaded broker: every query of our dashboard and what stock dashboards ask for must have
+    /// data, promtool checks the pages, the alerts and their tests
+    Prometheus,
     /// Checks the house rules: imports, file sizes, names, stray words
     Tidy,
 }
@@ -169,6 +173,7 @@ fn run(task: &Task) -> Result<()> {
         Task::DiskFull { options } => power::run("disk-full", options),
         Task::Suite { name, broker, options } => client_suites::run(name, *broker, options),
         Task::Suites { broker } => client_suites::run_all(*broker),
+        Task::Prometheus => prometheus::run(),
         Task::Tidy => tidy::check(),
     }
 }
