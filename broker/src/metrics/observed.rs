@@ -13,9 +13,12 @@ use crate::broker::Broker;
 use crate::coordinator::group::ObservedGroup;
 use crate::traffic::TrafficCounts;
 
-/// One family has at most this many series of topics, of partitions or of groups on `/metrics`: with more, the busiest topics
-/// are shown there and the rest is on `/metrics/detailed`.
-pub(crate) const MOST_SERIES: usize = 1_000;
+/// One family's series of topics, of partitions or of groups take at most about this many bytes on `/metrics`: with more, the
+/// busiest topics are shown there and the rest is on `/metrics/detailed`. There are 13 families of partitions, 8 of topics
+/// and 7 of groups, so that a page stays below 2 MB.
+const FAMILY_BYTES: usize = 65_000;
+/// Of a series' line, besides what its labels say.
+const LINE_BYTES: usize = 75;
 
 /// How much a scrape asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +68,14 @@ impl Observed {
         let topics: Vec<ObservedTopic> =
             broker.store.topics().iter().map(|topic| ObservedTopic::of(broker, topic)).collect();
         let partition_count = topics.iter().map(|topic| topic.partitions.len()).sum();
-        let committed: usize = groups.iter().map(|group| group.offsets.len()).sum();
-        let few = |count: usize| detail == Detail::Full || count <= MOST_SERIES;
+        let few = |bytes: usize| detail == Detail::Full || bytes <= FAMILY_BYTES;
+        let of_partitions =
+            topics.iter().map(|topic| topic.partitions.len() * (LINE_BYTES + topic.name.len())).sum();
+        let of_groups = groups.iter().map(|group| {
+            let of_offsets = group.offsets.iter().map(|(topic, _, _)| topic.len());
+            let lengths = of_offsets.chain(std::iter::once(0));
+            lengths.map(|topic| LINE_BYTES + group.group_id.len() + topic).sum::<usize>()
+        });
         let by_name =
             topics.iter().enumerate().map(|(place, topic)| (Arc::clone(&topic.name), place)).collect();
         Self {
@@ -76,8 +85,8 @@ impl Observed {
             by_name,
             topics,
             partition_count,
-            shows_partitions: few(partition_count),
-            shows_groups: few(committed.max(groups.len())),
+            shows_partitions: few(of_partitions),
+            shows_groups: few(of_groups.sum()),
             groups,
             total: broker.traffic.total(),
             log: broker.store.facts(),
@@ -123,14 +132,20 @@ impl ObservedTopic {
 
 /// All topics while they are few; else those with traffic, the busiest first.
 fn shown(topics: &[ObservedTopic], detail: Detail) -> Vec<usize> {
-    if detail == Detail::Full || topics.len() <= MOST_SERIES {
+    let line = |topic: &ObservedTopic| LINE_BYTES + topic.name.len();
+    if detail == Detail::Full || topics.iter().map(line).sum::<usize>() <= FAMILY_BYTES {
         return (0..topics.len()).collect();
     }
     let busy =
         |place: &usize| topics[*place].traffic.map_or(0, |traffic| traffic.bytes_in + traffic.bytes_out);
     let mut places: Vec<usize> = (0..topics.len()).filter(|place| busy(place) > 0).collect();
     places.sort_by_key(|place| std::cmp::Reverse(busy(place)));
-    places.truncate(MOST_SERIES);
+    let mut room = FAMILY_BYTES;
+    places.retain(|place| {
+        let left = room.checked_sub(line(&topics[*place]));
+        room = left.unwrap_or(0);
+        left.is_some()
+    });
     places.sort_unstable();
     places
 }

@@ -162,6 +162,34 @@ fn pages_stay_small_with_ten_thousand_partitions_and_the_detail_is_elsewhere() {
 }
 
 #[test]
+fn pages_stay_small_just_before_single_series_are_left_out() {
+    let client = Client::new();
+    let name = |number: usize| format!("a-topic-with-a-longer-name-{number:0200}");
+    let shown = |page: &str, count: u8| {
+        for of in ["partitions", "topics"] {
+            assert_has(page, &[&format!("onelog_metrics_series_shown{{of=\"{of}\"}} {count}")]);
+        }
+    };
+    for number in 0..210 {
+        client.create(&name(number), 1, &[]);
+        client.fill(&name(number), 0, &["a"]);
+    }
+    for number in 0..190 {
+        commit(&client, "a-group", &name(number), 0);
+    }
+    let pages = scraped(&client);
+    shown(&pages.metrics, 1);
+    assert!(pages.metrics.len() < 2_000_000 && pages.public.len() < 2_000_000, "{}", pages.metrics.len());
+    assert!(pages.metrics.len() > 1_000_000, "this is not close to the limit: {}", pages.metrics.len());
+    for number in 210..230 {
+        client.create(&name(number), 1, &[]);
+    }
+    let pages = scraped(&client);
+    shown(&pages.metrics, 0);
+    shown(&pages.detailed, 1);
+}
+
+#[test]
 fn no_family_comes_twice_on_a_page() {
     let client = Client::new();
     client.create("t", 1, &[]);
