@@ -5,7 +5,10 @@
 //! a handler has finished everything order-sensitive when it returns, only waiting is left to [`Reply::Later`].
 
 mod alter_configs;
+mod alter_replica_log_dirs;
 mod api_versions;
+mod client_quotas;
+mod cluster_members;
 mod config_change;
 mod consumer_groups;
 mod create_partitions;
@@ -15,7 +18,9 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
+mod describe_quorum;
 mod describe_topic_partitions;
+mod elect_leaders;
 mod fetch;
 mod find_coordinator;
 mod group_admin;
@@ -28,7 +33,9 @@ mod metadata;
 mod offset_for_leader_epoch;
 mod offsets;
 mod produce;
+mod reassignments;
 mod reply;
+mod update_features;
 
 #[cfg(test)]
 mod coverage;
@@ -69,6 +76,17 @@ pub(crate) static APIS: &[Entry] = &[
     entry::<create_partitions::CreatePartitions>(),
     entry::<incremental_alter_configs::IncrementalAlterConfigs>(),
     entry::<list_config_resources::ListConfigResources>(),
+    entry::<alter_replica_log_dirs::AlterReplicaLogDirs>(),
+    entry::<elect_leaders::ElectLeaders>(),
+    entry::<reassignments::AlterPartitionReassignments>(),
+    entry::<reassignments::ListPartitionReassignments>(),
+    entry::<client_quotas::DescribeClientQuotas>(),
+    entry::<client_quotas::AlterClientQuotas>(),
+    entry::<describe_quorum::DescribeQuorum>(),
+    entry::<update_features::UpdateFeatures>(),
+    entry::<cluster_members::UnregisterBroker>(),
+    entry::<cluster_members::AddRaftVoter>(),
+    entry::<cluster_members::RemoveRaftVoter>(),
     entry::<describe_cluster::DescribeCluster>(),
     entry::<describe_topic_partitions::DescribeTopicPartitions>(),
     entry::<find_coordinator::FindCoordinator>(),
@@ -127,7 +145,8 @@ impl Entry {
     }
 }
 
-/// The versions are those that can be both decoded and encoded: the crate's own table promises more.
+/// The versions are those that can be both decoded and encoded: the crate's own table promises more. Newer ones come with
+/// the types of `protocol::newer`.
 const fn entry<A: Api>() -> Entry {
     let (request, response) = (A::Request::VERSIONS, A::Response::VERSIONS);
     let first = if request.min > response.min { request.min } else { response.min };

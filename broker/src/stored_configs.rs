@@ -11,6 +11,7 @@ use storage::{Configs, UNRELATED_TO_TOPICS};
 
 const GROUP: &str = "group";
 const CLIENT_METRICS: &str = "client-metrics";
+const QUOTA: &str = "quota";
 
 /// Whose configs are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) enum Scope<'a> {
     Group(&'a str),
     /// A client metrics subscription, by name.
     ClientMetrics(&'a str),
+    /// A client quota entity, as `client_quotas` writes it.
+    Quota(&'a str),
 }
 
 impl Scope<'_> {
@@ -33,6 +36,7 @@ impl Scope<'_> {
             Self::Broker(node_id) => Some(node_id.to_string()),
             Self::Group(name) => entity(GROUP, name),
             Self::ClientMetrics(name) => entity(CLIENT_METRICS, name),
+            Self::Quota(name) => entity(QUOTA, name),
         }
     }
 
@@ -79,6 +83,11 @@ pub(crate) fn client_metrics(all: &Configs) -> BTreeSet<String> {
     entities(all, CLIENT_METRICS)
 }
 
+/// Client quota entities, as `client_quotas` writes them.
+pub(crate) fn quotas(all: &Configs) -> BTreeSet<String> {
+    entities(all, QUOTA)
+}
+
 fn entities(all: &Configs, kind: &str) -> BTreeSet<String> {
     let from = format!("{UNRELATED_TO_TOPICS}{kind}/");
     let stored = all.range(from.clone()..).take_while(|(stored, _)| stored.starts_with(&from));
@@ -104,6 +113,7 @@ mod tests {
             Scope::Group("g/a"),
             Scope::Group(""),
             Scope::ClientMetrics("g"),
+            Scope::Quota("g"),
         ];
         let mut all = Configs::new();
         for (number, scope) in scopes.iter().enumerate() {
@@ -113,7 +123,7 @@ mod tests {
             assert_eq!(scope.of(&all), configs(&[("a", &number.to_string())]), "{scope:?}");
         }
         assert_eq!(groups(&all), ["", "g", "g/a"].map(str::to_owned).into());
-        assert_eq!(client_metrics(&all), ["g".to_owned()].into());
+        assert_eq!((client_metrics(&all).len(), quotas(&all).len()), (1, 1));
         for scope in scopes {
             all = scope.replaced(&all, Configs::new());
         }

@@ -1,7 +1,7 @@
 //! The layout of every request that a client may send to a listener, by API key.
 //!
 //! Called by the broker's dispatch before `guard::check`. Invariant: a layout's versions are exactly those that the codec
-//! crate decodes; what the broker advertises is a subset of them.
+//! crate and `newer` decode; what the broker advertises is a subset of them.
 
 pub mod cluster;
 pub mod data;
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn flexibility_is_known_for_versions_with_a_layout_only() {
         assert_eq!((is_flexible(18, 2), is_flexible(18, 3)), (Some(false), Some(true)));
-        assert_eq!((is_flexible(18, 5), is_flexible(0, 2), is_flexible(4, 0)), (None, None, None));
+        assert_eq!((is_flexible(18, 6), is_flexible(0, 2), is_flexible(4, 0)), (None, None, None));
         assert_eq!(is_flexible(17, 1), Some(false));
     }
 }

@@ -1,11 +1,12 @@
-//! ApiVersions (18), versions 0 to 4: which APIs are served in which versions, straight from the table.
+//! ApiVersions (18), versions 0 to 5: which APIs are served in which versions, straight from the table.
 //!
 //! Version 3 and later bring the client's name and version, which must look like Kafka wants them or the answer is
 //! INVALID_REQUEST (KIP-511). A version above ours is answered in version 0 with UNSUPPORTED_VERSION and nothing but our
-//! own ApiVersions range (KIP-511; `ApiVersionsRequest.getErrorResponse`): clients of Kafka 4.4 open with version 5 and
-//! take the range from there. The body of such a request is not looked at.
+//! own ApiVersions range (KIP-511; `ApiVersionsRequest.getErrorResponse`). The body of such a request is not looked at.
+//! Version 5, which Kafka 4.4 clients open with, brings the cluster and the node that the client believes to talk to: when
+//! this is another one, it is told to begin anew (KIP-1242), REBOOTSTRAP_REQUIRED.
 //!
-//! Features are named from version 3 on: `group.version` (KIP-848), finalized as in Kafka 4.3. Supported ranges that begin with
+//! Features (`features`) are named from version 3 on: `group.version` (KIP-848), finalized as in Kafka 4.3. Supported ranges that begin with
 //! 0 only from version 4 on, because older clients cannot read them (KAFKA-17492).
 //!
 //! Deliberate gaps: without `transaction.version` clients stay with the older transaction protocol.
@@ -13,12 +14,14 @@
 use std::sync::Arc;
 
 use protocol::layout::Layout;
+use protocol::messages::ApiKey;
 use protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
-use protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
-use protocol::{ErrorCode, StrBytes, layouts};
+use protocol::newer::{ApiVersionsRequest, ApiVersionsResponse};
+use protocol::{ErrorCode, StrBytes, layouts, messages};
 
 use super::{APIS, Api, Entry, Reply, RequestContext, Response};
 use crate::broker::Broker;
+use crate::features::{FEATURES, Feature};
 
 pub(super) struct ApiVersions;
 
@@ -28,38 +31,51 @@ impl Api for ApiVersions {
     const KEY: ApiKey = ApiKey::ApiVersions;
     const LAYOUT: &'static Layout = &layouts::cluster::API_VERSIONS;
 
-    fn handle(_: &Arc<Broker>, context: &RequestContext<'_>, request: ApiVersionsRequest) -> Reply {
-        let (name, version) = (&request.client_software_name, &request.client_software_version);
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: ApiVersionsRequest) -> Reply {
+        let refused = |error: ErrorCode| {
+            let response = messages::ApiVersionsResponse::default().with_error_code(error.code());
+            context.reply(&ApiVersionsResponse::from(response))
+        };
+        let client = &request.common;
+        let (name, version) = (&client.client_software_name, &client.client_software_version);
         if context.version() >= 3 {
             if !is_software_token(name) || !is_software_token(version) {
-                let error = ErrorCode::InvalidRequest.code();
-                return context.reply(&ApiVersionsResponse::default().with_error_code(error));
+                return refused(ErrorCode::InvalidRequest);
             }
             context.connection.software.get_or_init(|| (name.to_string(), version.to_string()));
         }
+        if means_another(broker, &request) {
+            return refused(ErrorCode::RebootstrapRequired);
+        }
         let mut keys: Vec<ApiVersion> = APIS.iter().map(advertised).collect();
         keys.sort_by_key(|api| api.api_key);
-        let response = ApiVersionsResponse::default().with_api_keys(keys);
-        context.reply(&with_features(response, context.version()))
+        let response = messages::ApiVersionsResponse::default().with_api_keys(keys);
+        context.reply(&ApiVersionsResponse::from(with_features(response, context.version())))
     }
 }
 
-/// Name, and the version that is both the newest and the finalized one.
-const FEATURES: &[(&str, i16)] = &[("group.version", 1)];
+/// Whether the client believes to talk to another cluster or another node.
+fn means_another(broker: &Broker, request: &ApiVersionsRequest) -> bool {
+    let cluster = request.cluster_id.as_ref().is_some_and(|id| id.as_str() != broker.cluster_id);
+    cluster || (request.node_id >= 0 && request.node_id != broker.config.node_id)
+}
 
-fn with_features(response: ApiVersionsResponse, version: i16) -> ApiVersionsResponse {
+fn with_features(response: messages::ApiVersionsResponse, version: i16) -> messages::ApiVersionsResponse {
     if version < 3 {
         return response;
     }
-    let name = |name| StrBytes::from_static_str(name);
-    let supported = FEATURES.iter().map(|(feature, version)| {
-        SupportedFeatureKey::default().with_name(name(feature)).with_min_version(0).with_max_version(*version)
+    let name = |feature: &Feature| StrBytes::from_static_str(feature.name);
+    let supported = FEATURES.iter().map(|feature| {
+        SupportedFeatureKey::default()
+            .with_name(name(feature))
+            .with_min_version(feature.supported.0)
+            .with_max_version(feature.supported.1)
     });
-    let finalized = FEATURES.iter().map(|(feature, version)| {
+    let finalized = FEATURES.iter().filter(|feature| feature.level > 0).map(|feature| {
         FinalizedFeatureKey::default()
             .with_name(name(feature))
-            .with_min_version_level(*version)
-            .with_max_version_level(*version)
+            .with_min_version_level(feature.level)
+            .with_max_version_level(feature.level)
     });
     let supported = if version >= 4 { supported.collect() } else { Vec::new() };
     response
@@ -70,7 +86,7 @@ fn with_features(response: ApiVersionsResponse, version: i16) -> ApiVersionsResp
 
 /// The answer to an ApiVersions request in a version that is not served.
 pub(super) fn unsupported_version(entry: &Entry) -> Response {
-    let message = ApiVersionsResponse::default()
+    let message = messages::ApiVersionsResponse::default()
         .with_error_code(ErrorCode::UnsupportedVersion.code())
         .with_api_keys(vec![advertised(entry)]);
     Response::encode(&message, 0)

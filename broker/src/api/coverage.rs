@@ -2,7 +2,6 @@
 //!
 //! `UPDATE_COVERAGE=1 cargo test -p broker coverage` writes it anew; the test fails when it is not what the table says.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use super::APIS;
@@ -36,6 +35,51 @@ const KAFKA: &[(i16, &str, i16, i16)] = &[
     (91, "AlterShareGroupOffsets", 0, 0), (92, "DeleteShareGroupOffsets", 0, 0),
 ];
 
+/// Versions that Apache Kafka 4.4 has beyond those.
+const NEWER: &[(i16, i16)] = &[(18, 5), (28, 6), (42, 3)];
+
+/// The other keys: what no client sends to a broker of Kafka 4.3, and why.
+#[rustfmt::skip]
+const INTERNAL: &[(i16, &str, &str)] = &[
+    (4, "LeaderAndIsr", GONE), (5, "StopReplica", GONE), (6, "UpdateMetadata", GONE), (7, "ControlledShutdown", GONE),
+    (52, "Vote", CONTROLLERS), (53, "BeginQuorumEpoch", CONTROLLERS), (54, "EndQuorumEpoch", CONTROLLERS),
+    (56, "AlterPartition", CONTROLLERS), (58, "Envelope", CONTROLLERS), (59, "FetchSnapshot", CONTROLLERS),
+    (62, "BrokerRegistration", CONTROLLERS), (63, "BrokerHeartbeat", CONTROLLERS),
+    (67, "AllocateProducerIds", CONTROLLERS), (70, "ControllerRegistration", CONTROLLERS),
+    (73, "AssignReplicasToDirs", CONTROLLERS), (82, "UpdateRaftVoter", CONTROLLERS),
+    (83, "InitializeShareGroupState", SHARE_STATE), (84, "ReadShareGroupState", SHARE_STATE),
+    (85, "WriteShareGroupState", SHARE_STATE), (86, "DeleteShareGroupState", SHARE_STATE),
+    (87, "ReadShareGroupStateSummary", SHARE_STATE),
+    (93, "StreamsGroupTopologyDescriptionUpdate", "Kafka 4.4's, for streams groups"),
+];
+
+const GONE: &str = "gone since Kafka 4.0";
+const CONTROLLERS: &str = "between brokers and controllers";
+const SHARE_STATE: &str = "between brokers, for share groups";
+const SECURITY: &str = "comes with security";
+const SHARE: &str = "share groups are not served";
+const STREAMS: &str = "streams groups are not served";
+const TRANSACTIONS: &str = "comes with transactions";
+const NEWER_GROUPS: &str = "comes with KIP-848 groups";
+
+/// A word on each API whose served versions are others than Kafka's. One that is no difference any more is not shown.
+#[rustfmt::skip]
+const WORDS: &[(i16, &str)] = &[
+    (0, "0 to 2 are advertised and refused, as on Kafka"),
+    (17, SECURITY),
+    (18, "5 is Kafka 4.4's: the client says whom it means"),
+    (24, TRANSACTIONS), (25, TRANSACTIONS), (26, TRANSACTIONS), (27, TRANSACTIONS), (28, TRANSACTIONS),
+    (29, SECURITY), (30, SECURITY), (31, SECURITY), (36, SECURITY), (38, SECURITY), (39, SECURITY), (40, SECURITY),
+    (41, SECURITY),
+    (42, "3 is Kafka 4.4's: a sentence with each error"),
+    (50, SECURITY), (51, SECURITY),
+    (61, TRANSACTIONS), (65, TRANSACTIONS), (66, TRANSACTIONS),
+    (68, NEWER_GROUPS), (69, NEWER_GROUPS),
+    (71, "hidden, as Kafka hides it without a telemetry receiver"),
+    (72, "hidden, as Kafka hides it without a telemetry receiver"),
+    (76, SHARE), (77, SHARE), (78, SHARE), (79, SHARE), (88, STREAMS), (89, STREAMS), (90, SHARE), (91, SHARE), (92, SHARE),
+];
+
 const HEAD: &str = "\
 # Protocol coverage
 
@@ -46,31 +90,37 @@ Generated from the table of APIs in `broker/src/api.rs` by
 out on purpose is written at the head of its file in `broker/src/api/`. Everything not served is not advertised, and a
 request for it closes the connection, as on Apache Kafka.
 
-| Key | API | Served | Advertised | Apache Kafka 4.3.1 |
-|--:|---|---|---|---|
+| Key | API | Served | Advertised | Apache Kafka 4.3.1 | Difference |
+|--:|---|---|---|---|---|
 ";
 
 fn coverage_markdown() -> String {
-    let mut text = HEAD.to_owned();
+    let mut lines: Vec<(i16, String)> = Vec::new();
     let mut full = 0;
     for (key, name, first, last) in KAFKA {
         let entry = APIS.iter().find(|entry| entry.key == *key);
         let (served, advertised) = entry.map_or(("-".to_owned(), "-".to_owned()), |entry| {
-            full += usize::from(entry.versions.1 == *last);
+            full += usize::from(entry.versions.1 >= *last);
             (range(entry.versions.0, entry.versions.1), range(entry.advertised_min, entry.versions.1))
         });
         let kafka = range(*first, *last);
-        writeln!(text, "| {key} | {name} | {served} | {advertised} | {kafka} |")
-            .expect("a string takes everything");
+        let word = if served == kafka { "" } else { word(*key) };
+        lines.push((*key, format!("| {key} | {name} | {served} | {advertised} | {kafka} | {word} |")));
     }
-    let served = APIS.len();
-    write!(
-        text,
-        "\n{served} of {} APIs are served, {full} of them up to Kafka's newest version.\n",
-        KAFKA.len()
+    for (key, name, why) in INTERNAL {
+        lines.push((*key, format!("| {key} | {name} | - | - | - | {why} |")));
+    }
+    lines.sort();
+    let lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
+    let (served, all) = (APIS.len(), KAFKA.len());
+    format!(
+        "{HEAD}{}\n\n{served} of the {all} APIs that clients use are served, {full} of them up to Kafka's newest version.\n",
+        lines.join("\n")
     )
-    .expect("a string takes everything");
-    text
+}
+
+fn word(key: i16) -> &'static str {
+    WORDS.iter().find(|(known, _)| *known == key).map(|(_, word)| *word).unwrap_or_default()
 }
 
 fn range(first: i16, last: i16) -> String {
@@ -93,6 +143,19 @@ fn coverage_knows_every_api_of_the_table_under_its_name() {
     for entry in APIS {
         let known = KAFKA.iter().find(|(key, ..)| *key == entry.key).expect("an API of Kafka");
         assert_eq!(known.1, entry.name());
-        assert!(entry.advertised_min >= known.2 && entry.versions.1 <= known.3, "{}", entry.name());
+        let newest = NEWER.iter().find(|(key, ..)| *key == entry.key).map_or(known.3, |(_, last)| *last);
+        assert!(entry.advertised_min >= known.2 && entry.versions.1 <= newest, "{}", entry.name());
+    }
+}
+
+#[test]
+fn every_key_from_0_to_93_has_a_line_and_every_difference_a_word() {
+    let keys = KAFKA.iter().map(|(key, ..)| *key).chain(INTERNAL.iter().map(|(key, ..)| *key));
+    let mut keys: Vec<i16> = keys.collect();
+    keys.sort_unstable();
+    assert!(keys.into_iter().eq(0..=93));
+    for (key, name, first, last) in KAFKA {
+        let served = APIS.iter().find(|entry| entry.key == *key).map(|entry| entry.versions);
+        assert!(served == Some((*first, *last)) || !word(*key).is_empty(), "{name}");
     }
 }

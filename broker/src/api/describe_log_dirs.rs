@@ -1,10 +1,12 @@
-//! DescribeLogDirs (35), versions 1 to 4: the one data directory and what each partition takes of it.
+//! DescribeLogDirs (35), versions 1 to 5: the one data directory and what each partition takes of it.
 //!
 //! Null asks for all topics, otherwise partitions that are not there are left out. A partition's size is that of its
-//! readable batches: on a shared log no file is its own. Version 4 adds the size of the volume and what is free on it.
+//! readable batches: on a shared log no file is its own. Version 4 adds the size of the volume and what is free on it, 5
+//! whether the directory is cordoned, which this one never is.
 //!
 //! Deliberate gaps: no replica is ever moving between directories, so `offset_lag` is 0 and `is_future_key` false.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use protocol::layout::Layout;
@@ -12,8 +14,9 @@ use protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
-use protocol::messages::{ApiKey, DescribeLogDirsRequest, DescribeLogDirsResponse, TopicName};
-use protocol::{StrBytes, layouts};
+use protocol::messages::{ApiKey, TopicName};
+use protocol::newer::{DescribeLogDirsRequest, DescribeLogDirsResponse};
+use protocol::{StrBytes, layouts, messages};
 use storage::{PartitionLog, Store, Topic};
 
 use super::{Api, Reply, RequestContext};
@@ -28,7 +31,7 @@ impl Api for DescribeLogDirs {
     const LAYOUT: &'static Layout = &layouts::topics::DESCRIBE_LOG_DIRS;
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: DescribeLogDirsRequest) -> Reply {
-        let topics = match request.topics {
+        let topics = match request.0.topics {
             None => broker
                 .store
                 .topics()
@@ -37,16 +40,22 @@ impl Api for DescribeLogDirs {
                 .collect(),
             Some(asked) => asked.iter().filter_map(|asked| chosen(&broker.store, asked)).collect(),
         };
-        let dir = &broker.config.data_dir;
-        let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+        let dir = data_dir(broker);
         let (total, usable) = volume(&dir);
         let result = DescribeLogDirsResult::default()
             .with_log_dir(StrBytes::from_string(dir.display().to_string()))
             .with_topics(topics)
             .with_total_bytes(total)
             .with_usable_bytes(usable);
-        context.reply(&DescribeLogDirsResponse::default().with_results(vec![result]))
+        let response = messages::DescribeLogDirsResponse::default().with_results(vec![result]);
+        context.reply(&DescribeLogDirsResponse(response))
     }
+}
+
+/// The data directory as clients are told of it.
+pub(super) fn data_dir(broker: &Broker) -> PathBuf {
+    let dir = &broker.config.data_dir;
+    std::path::absolute(dir).unwrap_or_else(|_| dir.clone())
 }
 
 fn chosen(store: &Store, asked: &DescribableLogDirTopic) -> Option<DescribeLogDirsTopic> {

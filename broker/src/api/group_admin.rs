@@ -1,7 +1,7 @@
-//! ListGroups (16, versions 0 to 5), DescribeGroups (15, 0 to 6), DeleteGroups (42, 0 to 2).
+//! ListGroups (16, versions 0 to 5), DescribeGroups (15, 0 to 6), DeleteGroups (42, 0 to 3).
 //!
 //! ListGroups: 4 filters by state, 5 by type. DescribeGroups: an unknown group is state Dead without error up to version 5
-//! and GROUP_ID_NOT_FOUND with a message from 6 on. Each group of a request has its own outcome, in the order asked.
+//! and GROUP_ID_NOT_FOUND with a message from 6 on. DeleteGroups: 3 says why in words. Each group of a request has its own outcome, in the order asked.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use protocol::messages::delete_groups_response::DeletableGroupResult;
 use protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use protocol::messages::list_groups_response::ListedGroup;
 use protocol::messages::{
-    ApiKey, DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
-    ListGroupsRequest, ListGroupsResponse,
+    ApiKey, DescribeGroupsRequest, DescribeGroupsResponse, ListGroupsRequest, ListGroupsResponse,
 };
-use protocol::{ErrorCode, StrBytes, layouts};
+use protocol::newer::{DeleteGroupsRequest, DeleteGroupsResponse};
+use protocol::{ErrorCode, StrBytes, layouts, messages};
 
 use super::group_membership::{ask, unexpected};
 use super::{Api, Reply, RequestContext, Response};
@@ -126,7 +126,7 @@ impl Api for DeleteGroups {
         let version = context.version();
         let groups = broker.groups.clone();
         Reply::Later(Box::pin(async move {
-            let results = join_all(request.groups_names.into_iter().map(|group_id| async {
+            let results = join_all(request.0.groups_names.into_iter().map(|group_id| async {
                 let delete = Request::DeleteGroup { group_id: group_id.to_string() };
                 let error = match groups.ask(delete).await {
                     group::Response::DeleteGroup(error) => error,
@@ -134,7 +134,22 @@ impl Api for DeleteGroups {
                 };
                 DeletableGroupResult::default().with_group_id(group_id).with_error_code(error.code())
             }));
-            Response::encode(&DeleteGroupsResponse::default().with_results(results.await), version)
+            let results = results.await;
+            let messages = results.iter().map(why_not_deleted).collect();
+            let common = messages::DeleteGroupsResponse::default().with_results(results);
+            Response::encode(&DeleteGroupsResponse { common, messages }, version)
         }))
     }
+}
+
+fn why_not_deleted(result: &DeletableGroupResult) -> Option<StrBytes> {
+    let error = ErrorCode::from_code(result.error_code)?;
+    let group = result.group_id.as_str();
+    let why = match error {
+        ErrorCode::None => return None,
+        ErrorCode::GroupIdNotFound => format!("Group {group} not found."),
+        ErrorCode::NonEmptyGroup => format!("Group {group} is not empty."),
+        other => other.to_string(),
+    };
+    Some(StrBytes::from_string(why))
 }

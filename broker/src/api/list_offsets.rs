@@ -1,12 +1,12 @@
-//! ListOffsets (2), versions 1 to 10: offsets by timestamp, and the special timestamps -1 (latest) to -5.
+//! ListOffsets (2), versions 1 to 11: offsets by timestamp, and the special timestamps -1 (latest) to -6.
 //!
 //! -1 is the high watermark, or the last stable offset for read_committed; -2 the log start; -3 the record with the
 //! greatest timestamp (7+); -4 the local log start, the same as -2 without remote storage (8+); -5 the last offset in
-//! remote storage, always -1 here (9+). A timestamp finds the first record, in offset order, that is as new; finding none
+//! remote storage, and -6 the first that waits to go there, always -1 here (9+, 11+). A timestamp finds the first record, in offset order, that is as new; finding none
 //! is offset -1 without error. A special timestamp that the version does not have is UNSUPPORTED_VERSION for its
 //! partition, a partition that is named twice INVALID_REQUEST (Kafka `ReplicaManager.fetchOffset`).
 //!
-//! Deliberate gaps: `timeout_ms` (10) is for remote storage and not looked at; -6 (version 11) cannot be decoded.
+//! Deliberate gaps: `timeout_ms` (10) is for remote storage and not looked at.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use protocol::layout::Layout;
 use protocol::messages::list_offsets_request::ListOffsetsPartition;
 use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use protocol::messages::{ApiKey, ListOffsetsRequest, ListOffsetsResponse};
-use protocol::{ErrorCode, layouts};
+use protocol::{ErrorCode, layouts, newer};
 use storage::{PartitionLog, Store, TimestampOffset, Topic};
 
 use super::{Api, Reply, RequestContext, Response};
@@ -27,17 +27,22 @@ const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
 const READ_COMMITTED: i8 = 1;
 
 pub(super) struct ListOffsets;
 
 impl Api for ListOffsets {
-    type Request = ListOffsetsRequest;
-    type Response = ListOffsetsResponse;
+    type Request = newer::ListOffsetsRequest;
+    type Response = newer::ListOffsetsResponse;
     const KEY: ApiKey = ApiKey::ListOffsets;
     const LAYOUT: &'static Layout = &layouts::data::LIST_OFFSETS;
 
-    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: ListOffsetsRequest) -> Reply {
+    fn handle(
+        broker: &Arc<Broker>,
+        context: &RequestContext<'_>,
+        newer::Same(request): newer::ListOffsetsRequest,
+    ) -> Reply {
         let version = context.version();
         if !searches(&request) {
             return Reply::Now(Response::encode(&answer(&broker.store, version, &request), version));
@@ -61,7 +66,7 @@ fn searches(request: &ListOffsetsRequest) -> bool {
     asked.into_iter().any(|partition| partition.timestamp >= 0 || partition.timestamp == MAX_TIMESTAMP)
 }
 
-fn answer(store: &Store, version: i16, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+fn answer(store: &Store, version: i16, request: &ListOffsetsRequest) -> newer::ListOffsetsResponse {
     let committed = request.isolation_level == READ_COMMITTED;
     let twice = named_twice(request);
     let topics = request.topics.iter().map(|asked| {
@@ -79,7 +84,7 @@ fn answer(store: &Store, version: i16, request: &ListOffsetsRequest) -> ListOffs
             .with_name(asked.name.clone())
             .with_partitions(partitions.collect())
     });
-    ListOffsetsResponse::default().with_topics(topics.collect())
+    ListOffsetsResponse::default().with_topics(topics.collect()).into()
 }
 
 fn named_twice(request: &ListOffsetsRequest) -> HashSet<(&str, i32)> {
@@ -115,7 +120,7 @@ fn look_up(
             Ok(Some(TimestampOffset { offset: limit, timestamp: -1, leader_epoch: partition.leader_epoch() }))
         }
         EARLIEST | EARLIEST_LOCAL => Ok(Some(earliest(&partition))),
-        LATEST_TIERED => Ok(None),
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(None),
         MAX_TIMESTAMP => {
             // Kafka looks at all records and then whether the one it found may be told.
             let all = partition.high_watermark();
@@ -141,6 +146,7 @@ fn version_has(version: i16, timestamp: i64) -> bool {
         MAX_TIMESTAMP => version >= 7,
         EARLIEST_LOCAL => version >= 8,
         LATEST_TIERED => version >= 9,
+        EARLIEST_PENDING_UPLOAD => version >= 11,
         _ => false,
     }
 }
@@ -167,11 +173,11 @@ mod unit_tests {
 
     #[test]
     fn special_timestamps_came_one_by_one() {
-        for (timestamp, first) in [(0, 1), (-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9)] {
+        for (timestamp, first) in [(0, 1), (-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9), (-6, 11)] {
             assert!(version_has(first, timestamp));
             assert_eq!(version_has(first - 1, timestamp), first == 1, "{timestamp}");
         }
-        assert!(!version_has(10, -6));
+        assert!(!version_has(11, -7));
         assert!(!version_has(10, i64::MIN));
     }
 }

@@ -1,9 +1,11 @@
-//! OffsetCommit (8, versions 2 to 9), OffsetFetch (9, 1 to 9), OffsetDelete (47, 0): committed offsets of groups.
+//! OffsetCommit (8, versions 2 to 10), OffsetFetch (9, 1 to 10), OffsetDelete (47, 0): committed offsets of groups.
 //!
 //! OffsetCommit: 2 to 4 bring a retention time, 9 knows GROUP_ID_NOT_FOUND. Topics and partitions that do not exist are
 //! refused one by one, the others committed. OffsetFetch: 2 lets the topics be null (all) and has an error for the whole, 7
 //! `require_stable` (what a transaction may yet change is UNSTABLE_OFFSET_COMMIT), 8 asks for many groups, 9 brings the
-//! member and its epoch, which a consumer group (KIP-848) checks. What was never committed is offset -1 without error.
+//! member and its epoch, which a consumer group (KIP-848) checks. What was never committed is offset -1 without error. From
+//! 10 on both name topics by id, and an id that is not there is UNKNOWN_TOPIC_ID; all offsets of a group then leave out those
+//! of deleted topics.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,15 +15,18 @@ use futures_util::future::join_all;
 use protocol::layout::Layout;
 use protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
 use protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
+use protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use protocol::messages::{
-    ApiKey, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
-    OffsetFetchRequest, OffsetFetchResponse, TopicName,
+    ApiKey, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchResponse, TopicName,
 };
-use protocol::{ErrorCode, StrBytes, layouts};
+use protocol::newer::{OffsetCommitRequest, OffsetFetchRequest};
+use protocol::{ErrorCode, StrBytes, layouts, messages};
+use storage::Store;
+use uuid::Uuid;
 
 use super::group_membership::{ask, text, unexpected};
 use super::{Api, Reply, RequestContext, Response};
@@ -31,6 +36,9 @@ use crate::coordinator::group::{self, FetchedOffset, PartitionCommit, Request};
 pub(super) struct OffsetCommit;
 pub(super) struct OffsetFetch;
 pub(super) struct OffsetDelete;
+
+/// The first version of OffsetCommit and OffsetFetch that names topics by id.
+const BY_ID: i16 = 10;
 
 /// What was asked, in order, so that refused and accepted partitions can be answered side by side.
 type Asked = Vec<(TopicName, Vec<i32>)>;
@@ -44,11 +52,19 @@ impl Api for OffsetCommit {
     const KEY: ApiKey = ApiKey::OffsetCommit;
     const LAYOUT: &'static Layout = &layouts::groups::OFFSET_COMMIT;
 
-    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: OffsetCommitRequest) -> Reply {
+    fn handle(
+        broker: &Arc<Broker>,
+        context: &RequestContext<'_>,
+        OffsetCommitRequest(request): OffsetCommitRequest,
+    ) -> Reply {
         let version = context.version();
-        let mut asked = Asked::new();
+        let (mut asked, mut ids) = (Asked::new(), Vec::new());
         let mut topics = Vec::new();
-        for topic in request.topics {
+        for mut topic in request.topics {
+            if version >= BY_ID {
+                ids.push(topic.topic_id);
+                topic.name = name_of(&broker.store, topic.topic_id).unwrap_or_default();
+            }
             let partitions = topic.partitions.into_iter().map(|commit| PartitionCommit {
                 partition: commit.partition_index,
                 offset: commit.committed_offset,
@@ -72,12 +88,30 @@ impl Api for OffsetCommit {
         };
         ask(broker, Request::OffsetCommit(commit), move |response| match response {
             group::Response::OffsetCommit(committed) => {
-                let response = OffsetCommitResponse::default().with_topics(commit_response(asked, committed));
-                Response::encode(&response, version)
+                let mut topics = commit_response(asked, committed);
+                // Empty where names are asked for.
+                for (topic, id) in topics.iter_mut().zip(ids) {
+                    by_id(topic, id);
+                }
+                Response::encode(&OffsetCommitResponse::default().with_topics(topics), version)
             }
             other => unexpected(&other),
         })
     }
+}
+
+/// Names the topic by its id; one that was not found has no name.
+fn by_id(topic: &mut OffsetCommitResponseTopic, id: Uuid) {
+    if topic.name.is_empty() {
+        let unknown = ErrorCode::UnknownTopicId.code();
+        topic.partitions.iter_mut().for_each(|partition| partition.error_code = unknown);
+    }
+    topic.name = TopicName::default();
+    topic.topic_id = id;
+}
+
+fn name_of(store: &Store, id: Uuid) -> Option<TopicName> {
+    store.topic_by_id(id).map(|topic| TopicName(StrBytes::from_string(topic.name().to_string())))
 }
 
 fn commit_response(asked: Asked, committed: group::PartitionErrors) -> Vec<OffsetCommitResponseTopic> {
@@ -116,7 +150,11 @@ impl Api for OffsetFetch {
     const KEY: ApiKey = ApiKey::OffsetFetch;
     const LAYOUT: &'static Layout = &layouts::groups::OFFSET_FETCH;
 
-    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: OffsetFetchRequest) -> Reply {
+    fn handle(
+        broker: &Arc<Broker>,
+        context: &RequestContext<'_>,
+        OffsetFetchRequest(request): OffsetFetchRequest,
+    ) -> Reply {
         let version = context.version();
         if version >= 8 {
             return fetch_groups(broker, version, request);
@@ -152,10 +190,12 @@ fn fetched_topic(version: i16, (name, partitions): (String, Vec<FetchedOffset>))
     OffsetFetchResponseTopic::default().with_name(name).with_partitions(partitions.collect())
 }
 
-fn fetch_groups(broker: &Arc<Broker>, version: i16, request: OffsetFetchRequest) -> Reply {
-    let (groups, require_stable) = (broker.groups.clone(), request.require_stable);
+fn fetch_groups(broker: &Arc<Broker>, version: i16, request: messages::OffsetFetchRequest) -> Reply {
+    let (broker, require_stable) = (Arc::clone(broker), request.require_stable);
     Reply::Later(Box::pin(async move {
-        let fetched = join_all(request.groups.into_iter().map(async |asked| {
+        let fetched = join_all(request.groups.into_iter().map(|mut asked| async {
+            let all = asked.topics.is_none();
+            let unknown = if version >= BY_ID { take_unknown(&broker.store, &mut asked) } else { Vec::new() };
             // Clients without a member say null and -1.
             let member = asked.member_id.filter(|_| version >= 9).map(|id| id.to_string());
             let epoch = asked.member_epoch;
@@ -165,16 +205,69 @@ fn fetch_groups(broker: &Arc<Broker>, version: i16, request: OffsetFetchRequest)
             });
             let group_id = asked.group_id.to_string();
             let fetch = group::OffsetFetch { group_id, topics, member, require_stable };
-            match groups.ask(Request::OffsetFetch(fetch)).await {
-                group::Response::OffsetFetch(fetched) => OffsetFetchResponseGroup::default()
-                    .with_group_id(asked.group_id)
-                    .with_topics(fetched.topics.into_iter().map(fetched_group_topic).collect())
-                    .with_error_code(fetched.error.code()),
+            match broker.groups.ask(Request::OffsetFetch(fetch)).await {
+                group::Response::OffsetFetch(fetched) => {
+                    let topics = fetched.topics.into_iter().map(fetched_group_topic);
+                    let topics = if version >= BY_ID {
+                        let mut topics: Vec<_> =
+                            topics.filter_map(|topic| fetched_by_id(&broker.store, topic, all)).collect();
+                        topics.extend(unknown);
+                        topics
+                    } else {
+                        topics.collect()
+                    };
+                    OffsetFetchResponseGroup::default()
+                        .with_group_id(asked.group_id)
+                        .with_topics(topics)
+                        .with_error_code(fetched.error.code())
+                }
                 other => unreachable!("the coordinator answered another question: {other:?}"),
             }
         }));
         Response::encode(&OffsetFetchResponse::default().with_groups(fetched.await), version)
     }))
+}
+
+/// Gives the topics of a group their names; those without one are taken out and answered.
+fn take_unknown(store: &Store, asked: &mut OffsetFetchRequestGroup) -> Vec<OffsetFetchResponseTopics> {
+    let mut unknown = Vec::new();
+    asked.topics.iter_mut().for_each(|topics| {
+        topics.retain_mut(|topic| {
+            let name = name_of(store, topic.topic_id);
+            if let Some(name) = &name {
+                topic.name = name.clone();
+            } else {
+                let partitions = topic.partition_indexes.iter().map(|partition| {
+                    OffsetFetchResponsePartitions::default()
+                        .with_partition_index(*partition)
+                        .with_committed_offset(-1)
+                        .with_committed_leader_epoch(-1)
+                        .with_metadata(Some(StrBytes::default()))
+                        .with_error_code(ErrorCode::UnknownTopicId.code())
+                });
+                let topic = OffsetFetchResponseTopics::default().with_topic_id(topic.topic_id);
+                unknown.push(topic.with_partitions(partitions.collect()));
+            }
+            name.is_some()
+        });
+    });
+    unknown
+}
+
+/// Names the topic by its id. Of all offsets of a group those of deleted topics are left out; a topic that was asked for and
+/// is deleted meanwhile keeps its answer under no id.
+fn fetched_by_id(
+    store: &Store,
+    mut topic: OffsetFetchResponseTopics,
+    all: bool,
+) -> Option<OffsetFetchResponseTopics> {
+    let id = store.topic(&topic.name).map(|found| found.id());
+    if id.is_none() && all {
+        return None;
+    }
+    topic.name = TopicName::default();
+    topic.topic_id = id.unwrap_or_default();
+    Some(topic)
 }
 
 fn fetched_group_topic((name, partitions): (String, Vec<FetchedOffset>)) -> OffsetFetchResponseTopics {

@@ -1,6 +1,7 @@
 //! Requests as a client encodes them, through `dispatch`, against a broker on a directory of its own.
 
 mod admin;
+mod cluster_admin;
 mod config_shown;
 mod config_verdicts;
 mod configs;
@@ -12,6 +13,7 @@ mod fetch_sessions;
 mod group_transactions;
 mod hostile;
 mod metrics;
+mod newer;
 mod produce;
 mod read_committed;
 

@@ -17,15 +17,17 @@ pub static SASL_HANDSHAKE: Layout = Layout {
     fields: &[field("Mechanism", One(String), 0, 1)],
 };
 
-/// ApiVersions, key 18, versions 0-4.
+/// ApiVersions, key 18, versions 0-5.
 pub static API_VERSIONS: Layout = Layout {
     api_key: 18,
     name: "ApiVersions",
-    versions: (0, 4),
+    versions: (0, 5),
     flexible_from: Some(3),
     fields: &[
-        field("ClientSoftwareName", One(String), 3, 4),
-        field("ClientSoftwareVersion", One(String), 3, 4),
+        field("ClientSoftwareName", One(String), 3, 5),
+        field("ClientSoftwareVersion", One(String), 3, 5),
+        field("ClusterId", One(String), 5, 5).nullable(5, 5),
+        field("NodeId", One(Int32), 5, 5),
     ],
 };
 
@@ -126,20 +128,21 @@ pub static PUSH_TELEMETRY: Layout = Layout {
 };
 
 const LISTENER: &[Field] =
-    &[field("Name", One(String), 0, 0), field("Host", One(String), 0, 0), field("Port", One(Uint16), 0, 0)];
+    &[field("Name", One(String), 0, 1), field("Host", One(String), 0, 1), field("Port", One(Uint16), 0, 1)];
 
-/// AddRaftVoter, key 80, versions 0-0.
+/// AddRaftVoter, key 80, versions 0-1.
 pub static ADD_RAFT_VOTER: Layout = Layout {
     api_key: 80,
     name: "AddRaftVoter",
-    versions: (0, 0),
+    versions: (0, 1),
     flexible_from: Some(0),
     fields: &[
-        field("ClusterId", One(String), 0, 0).nullable(0, 0),
-        field("TimeoutMs", One(Int32), 0, 0),
-        field("VoterId", One(Int32), 0, 0),
-        field("VoterDirectoryId", One(Uuid), 0, 0),
-        field("Listeners", Structs(LISTENER, size_of::<add_raft_voter_request::Listener>()), 0, 0),
+        field("ClusterId", One(String), 0, 1).nullable(0, 1),
+        field("TimeoutMs", One(Int32), 0, 1),
+        field("VoterId", One(Int32), 0, 1),
+        field("VoterDirectoryId", One(Uuid), 0, 1),
+        field("Listeners", Structs(LISTENER, size_of::<add_raft_voter_request::Listener>()), 0, 1),
+        field("AckWhenCommitted", One(Bool), 1, 1),
     ],
 };
 

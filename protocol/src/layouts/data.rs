@@ -98,37 +98,37 @@ pub static FETCH: Layout = Layout {
 };
 
 const LIST_OFFSETS_PARTITION: &[Field] = &[
-    field("PartitionIndex", One(Int32), 1, 10),
-    field("CurrentLeaderEpoch", One(Int32), 4, 10),
-    field("Timestamp", One(Int64), 1, 10),
+    field("PartitionIndex", One(Int32), 1, 11),
+    field("CurrentLeaderEpoch", One(Int32), 4, 11),
+    field("Timestamp", One(Int64), 1, 11),
 ];
 
 const LIST_OFFSETS_TOPIC: &[Field] = &[
-    field("Name", One(String), 1, 10),
+    field("Name", One(String), 1, 11),
     field(
         "Partitions",
         Structs(LIST_OFFSETS_PARTITION, size_of::<list_offsets_request::ListOffsetsPartition>()),
         1,
-        10,
+        11,
     ),
 ];
 
-/// ListOffsets, key 2, versions 1-10.
+/// ListOffsets, key 2, versions 1-11.
 pub static LIST_OFFSETS: Layout = Layout {
     api_key: 2,
     name: "ListOffsets",
-    versions: (1, 10),
+    versions: (1, 11),
     flexible_from: Some(6),
     fields: &[
-        field("ReplicaId", One(Int32), 1, 10),
-        field("IsolationLevel", One(Int8), 2, 10),
+        field("ReplicaId", One(Int32), 1, 11),
+        field("IsolationLevel", One(Int8), 2, 11),
         field(
             "Topics",
             Structs(LIST_OFFSETS_TOPIC, size_of::<list_offsets_request::ListOffsetsTopic>()),
             1,
-            10,
+            11,
         ),
-        field("TimeoutMs", One(Int32), 10, 10),
+        field("TimeoutMs", One(Int32), 10, 11),
     ],
 };
 

@@ -12,14 +12,15 @@ use crate::layout::Primitive::{Bool, Bytes, Int8, Int32, Int64, String, Uuid};
 use crate::layout::{Field, Layout, field};
 
 const OFFSET_COMMIT_REQUEST_PARTITION: &[Field] = &[
-    field("PartitionIndex", One(Int32), 2, 9),
-    field("CommittedOffset", One(Int64), 2, 9),
-    field("CommittedLeaderEpoch", One(Int32), 6, 9),
-    field("CommittedMetadata", One(String), 2, 9).nullable(2, 9),
+    field("PartitionIndex", One(Int32), 2, 10),
+    field("CommittedOffset", One(Int64), 2, 10),
+    field("CommittedLeaderEpoch", One(Int32), 6, 10),
+    field("CommittedMetadata", One(String), 2, 10).nullable(2, 10),
 ];
 
 const OFFSET_COMMIT_REQUEST_TOPIC: &[Field] = &[
     field("Name", One(String), 2, 9),
+    field("TopicId", One(Uuid), 10, 10),
     field(
         "Partitions",
         Structs(
@@ -27,21 +28,21 @@ const OFFSET_COMMIT_REQUEST_TOPIC: &[Field] = &[
             size_of::<offset_commit_request::OffsetCommitRequestPartition>(),
         ),
         2,
-        9,
+        10,
     ),
 ];
 
-/// OffsetCommit, key 8, versions 2-9.
+/// OffsetCommit, key 8, versions 2-10.
 pub static OFFSET_COMMIT: Layout = Layout {
     api_key: 8,
     name: "OffsetCommit",
-    versions: (2, 9),
+    versions: (2, 10),
     flexible_from: Some(8),
     fields: &[
-        field("GroupId", One(String), 2, 9),
-        field("GenerationIdOrMemberEpoch", One(Int32), 2, 9),
-        field("MemberId", One(String), 2, 9),
-        field("GroupInstanceId", One(String), 7, 9).nullable(7, 9),
+        field("GroupId", One(String), 2, 10),
+        field("GenerationIdOrMemberEpoch", One(Int32), 2, 10),
+        field("MemberId", One(String), 2, 10),
+        field("GroupInstanceId", One(String), 7, 10).nullable(7, 10),
         field("RetentionTimeMs", One(Int64), 2, 4),
         field(
             "Topics",
@@ -50,7 +51,7 @@ pub static OFFSET_COMMIT: Layout = Layout {
                 size_of::<offset_commit_request::OffsetCommitRequestTopic>(),
             ),
             2,
-            9,
+            10,
         ),
     ],
 };
@@ -58,27 +59,30 @@ pub static OFFSET_COMMIT: Layout = Layout {
 const OFFSET_FETCH_REQUEST_TOPIC: &[Field] =
     &[field("Name", One(String), 1, 7), field("PartitionIndexes", Array(Int32), 1, 7)];
 
-const OFFSET_FETCH_REQUEST_TOPICS: &[Field] =
-    &[field("Name", One(String), 8, 9), field("PartitionIndexes", Array(Int32), 8, 9)];
+const OFFSET_FETCH_REQUEST_TOPICS: &[Field] = &[
+    field("Name", One(String), 8, 9),
+    field("TopicId", One(Uuid), 10, 10),
+    field("PartitionIndexes", Array(Int32), 8, 10),
+];
 
 const OFFSET_FETCH_REQUEST_GROUP: &[Field] = &[
-    field("GroupId", One(String), 8, 9),
-    field("MemberId", One(String), 9, 9).nullable(9, 9),
-    field("MemberEpoch", One(Int32), 9, 9),
+    field("GroupId", One(String), 8, 10),
+    field("MemberId", One(String), 9, 10).nullable(9, 10),
+    field("MemberEpoch", One(Int32), 9, 10),
     field(
         "Topics",
         Structs(OFFSET_FETCH_REQUEST_TOPICS, size_of::<offset_fetch_request::OffsetFetchRequestTopics>()),
         8,
-        9,
+        10,
     )
-    .nullable(8, 9),
+    .nullable(8, 10),
 ];
 
-/// OffsetFetch, key 9, versions 1-9.
+/// OffsetFetch, key 9, versions 1-10.
 pub static OFFSET_FETCH: Layout = Layout {
     api_key: 9,
     name: "OffsetFetch",
-    versions: (1, 9),
+    versions: (1, 10),
     flexible_from: Some(6),
     fields: &[
         field("GroupId", One(String), 1, 7),
@@ -93,9 +97,9 @@ pub static OFFSET_FETCH: Layout = Layout {
             "Groups",
             Structs(OFFSET_FETCH_REQUEST_GROUP, size_of::<offset_fetch_request::OffsetFetchRequestGroup>()),
             8,
-            9,
+            10,
         ),
-        field("RequireStable", One(Bool), 7, 9),
+        field("RequireStable", One(Bool), 7, 10),
     ],
 };
 
@@ -217,13 +221,13 @@ pub static LIST_GROUPS: Layout = Layout {
     fields: &[field("StatesFilter", Array(String), 4, 5), field("TypesFilter", Array(String), 5, 5)],
 };
 
-/// DeleteGroups, key 42, versions 0-2.
+/// DeleteGroups, key 42, versions 0-3.
 pub static DELETE_GROUPS: Layout = Layout {
     api_key: 42,
     name: "DeleteGroups",
-    versions: (0, 2),
+    versions: (0, 3),
     flexible_from: Some(2),
-    fields: &[field("GroupsNames", Array(String), 0, 2)],
+    fields: &[field("GroupsNames", Array(String), 0, 3)],
 };
 
 const OFFSET_DELETE_REQUEST_PARTITION: &[Field] = &[field("PartitionIndex", One(Int32), 0, 0)];

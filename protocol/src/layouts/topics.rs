@@ -155,21 +155,21 @@ pub static ALTER_REPLICA_LOG_DIRS: Layout = Layout {
 };
 
 const DESCRIBABLE_LOG_DIR_TOPIC: &[Field] =
-    &[field("Topic", One(String), 1, 4), field("Partitions", Array(Int32), 1, 4)];
+    &[field("Topic", One(String), 1, 5), field("Partitions", Array(Int32), 1, 5)];
 
-/// DescribeLogDirs, key 35, versions 1-4.
+/// DescribeLogDirs, key 35, versions 1-5.
 pub static DESCRIBE_LOG_DIRS: Layout = Layout {
     api_key: 35,
     name: "DescribeLogDirs",
-    versions: (1, 4),
+    versions: (1, 5),
     flexible_from: Some(2),
     fields: &[field(
         "Topics",
         Structs(DESCRIBABLE_LOG_DIR_TOPIC, size_of::<describe_log_dirs_request::DescribableLogDirTopic>()),
         1,
-        4,
+        5,
     )
-    .nullable(1, 4)],
+    .nullable(1, 5)],
 };
 
 const CREATE_PARTITIONS_ASSIGNMENT: &[Field] = &[field("BrokerIds", Array(Int32), 0, 3)];

@@ -8,7 +8,7 @@ use kafka_protocol::messages::{
 };
 
 use crate::layout::Kind::{Array, One, Structs};
-use crate::layout::Primitive::{Bool, Int16, Int32, Int64, String};
+use crate::layout::Primitive::{Bool, Int8, Int16, Int32, Int64, String};
 use crate::layout::{Field, Layout, field};
 
 /// InitProducerId, key 22, versions 0-5.
@@ -104,32 +104,33 @@ pub static END_TXN: Layout = Layout {
 };
 
 const WRITABLE_TXN_MARKER_TOPIC: &[Field] =
-    &[field("Name", One(String), 1, 1), field("PartitionIndexes", Array(Int32), 1, 1)];
+    &[field("Name", One(String), 1, 2), field("PartitionIndexes", Array(Int32), 1, 2)];
 
 const WRITABLE_TXN_MARKER: &[Field] = &[
-    field("ProducerId", One(Int64), 1, 1),
-    field("ProducerEpoch", One(Int16), 1, 1),
-    field("TransactionResult", One(Bool), 1, 1),
+    field("ProducerId", One(Int64), 1, 2),
+    field("ProducerEpoch", One(Int16), 1, 2),
+    field("TransactionResult", One(Bool), 1, 2),
     field(
         "Topics",
         Structs(WRITABLE_TXN_MARKER_TOPIC, size_of::<write_txn_markers_request::WritableTxnMarkerTopic>()),
         1,
-        1,
+        2,
     ),
-    field("CoordinatorEpoch", One(Int32), 1, 1),
+    field("CoordinatorEpoch", One(Int32), 1, 2),
+    field("TransactionVersion", One(Int8), 2, 2),
 ];
 
-/// WriteTxnMarkers, key 27, versions 1-1.
+/// WriteTxnMarkers, key 27, versions 1-2.
 pub static WRITE_TXN_MARKERS: Layout = Layout {
     api_key: 27,
     name: "WriteTxnMarkers",
-    versions: (1, 1),
+    versions: (1, 2),
     flexible_from: Some(1),
     fields: &[field(
         "Markers",
         Structs(WRITABLE_TXN_MARKER, size_of::<write_txn_markers_request::WritableTxnMarker>()),
         1,
-        1,
+        2,
     )],
 };
 

@@ -1,15 +1,24 @@
-//! The codec crate's request types, chosen by API key.
+//! Request types, chosen by API key.
 
 use bytes::{Bytes, BytesMut};
 use protocol::messages::*;
 use protocol::{Decodable, Encodable, HeaderVersion, Message};
+
+/// The crate's messages, but those of `newer` where there are newer versions.
+mod newest {
+    pub(super) use protocol::messages::*;
+    pub(super) use protocol::newer::{
+        AddRaftVoterRequest, ApiVersionsRequest, DeleteGroupsRequest, DescribeLogDirsRequest,
+        ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest, WriteTxnMarkersRequest,
+    };
+}
 
 macro_rules! requests {
     ($($key:literal => $request:ident,)*) => {
         /// Decodes `body` and drops the result. `Some(bytes left)`, or `None` when the crate refuses it.
         pub(crate) fn decode(api_key: i16, version: i16, mut body: Bytes) -> Option<usize> {
             match api_key {
-                $($key => $request::decode(&mut body, version).ok().map(|_| body.len()),)*
+                $($key => newest::$request::decode(&mut body, version).ok().map(|_| body.len()),)*
                 _ => panic!("no request type for key {api_key}"),
             }
         }
@@ -23,10 +32,10 @@ macro_rules! requests {
             }
         }
 
-        /// Versions that the crate decodes.
+        /// Versions that can be decoded.
         pub(crate) fn versions(api_key: i16) -> (i16, i16) {
             let range = match api_key {
-                $($key => $request::VERSIONS,)*
+                $($key => newest::$request::VERSIONS,)*
                 _ => panic!("no request type for key {api_key}"),
             };
             (range.min, range.max)
@@ -35,7 +44,7 @@ macro_rules! requests {
         /// Version of the request header.
         pub(crate) fn header_version(api_key: i16, version: i16) -> i16 {
             match api_key {
-                $($key => $request::header_version(version),)*
+                $($key => newest::$request::header_version(version),)*
                 _ => panic!("no request type for key {api_key}"),
             }
         }
