@@ -163,7 +163,7 @@ fn traffic(out: &mut Exposition, observed: &Observed) {
 
 fn partitions(out: &mut Exposition, observed: &Observed) {
     type PartitionFamily = (&'static str, &'static str, fn(&ObservedTopic, &storage::PartitionLog) -> i64);
-    let families: [PartitionFamily; 6] = [
+    let families: [PartitionFamily; 7] = [
         ("kafka_cluster_partition_replicascount", "Replicas.", |_, _| 1),
         ("kafka_cluster_partition_atminisr", "1 when one replica less would be too few.", |topic, _| {
             i64::from(topic.min_insync_replicas == 1)
@@ -176,6 +176,11 @@ fn partitions(out: &mut Exposition, observed: &Observed) {
         }),
         ("kafka_log_log_logstartoffset", "First offset.", |_, log| log.log_start_offset()),
         ("kafka_log_log_logendoffset", "Next offset.", |_, log| log.log_end_offset()),
+        (
+            "kafka_cluster_partition_laststableoffsetlag",
+            "Records that open transactions keep from readers of committed ones.",
+            |_, log| log.high_watermark().saturating_sub(log.last_stable_offset()).max(0),
+        ),
     ];
     for (name, help, value) in families {
         let mut family = out.family(name, Kind::Gauge, help);

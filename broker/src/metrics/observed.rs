@@ -14,7 +14,7 @@ use crate::coordinator::group::ObservedGroup;
 use crate::traffic::TrafficCounts;
 
 /// One family's series of topics, of partitions or of groups take at most about this many bytes on `/metrics`: with more, the
-/// busiest topics are shown there and the rest is on `/metrics/detailed`. There are 13 families of partitions, 8 of topics
+/// busiest topics are shown there and the rest is on `/metrics/detailed`. There are 14 families of partitions, 8 of topics
 /// and 7 of groups, so that a page stays below 2 MB.
 const FAMILY_BYTES: usize = 65_000;
 /// Of a series' line, besides what its labels say.

@@ -145,6 +145,11 @@ fn process(out: &mut Exposition, observed: &Observed) {
     let process = &observed.process;
     for (name, help, value) in [
         ("process_resident_memory_bytes", "Resident memory.", process.resident),
+        (
+            "onelog_memory_anonymous_bytes",
+            "Resident memory without mapped files of the log.",
+            process.anonymous,
+        ),
         ("process_virtual_memory_bytes", "Virtual memory.", process.virtual_memory),
         ("process_threads", "Threads.", process.threads),
         ("process_open_fds", "Open files.", process.open_files),

@@ -10,8 +10,10 @@ pub(crate) struct ProcessFacts {
     pub(crate) open_files: Option<u64>,
     /// How many of them the system allows.
     pub(crate) most_open_files: Option<u64>,
-    /// Resident bytes.
+    /// Resident bytes, with those of mapped files.
     pub(crate) resident: Option<u64>,
+    /// Resident bytes of no file.
+    pub(crate) anonymous: Option<u64>,
     /// Virtual bytes.
     pub(crate) virtual_memory: Option<u64>,
     /// User and system time of all threads, seconds.
@@ -32,9 +34,11 @@ impl ProcessFacts {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         let io = fs::read_to_string("/proc/self/io").unwrap_or_default();
         let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mut facts = Self {
             open_files: open_files(),
             most_open_files: soft_limit(&limits, "Max open files"),
+            anonymous: kilobytes(&status, "RssAnon:"),
             read_bytes: labelled(&io, "read_bytes:"),
             written_bytes: labelled(&io, "write_bytes:"),
             ..Self::default()
@@ -64,6 +68,12 @@ impl ProcessFacts {
 fn open_files() -> Option<u64> {
     let count = fs::read_dir("/proc/self/fd").ok()?.count();
     u64::try_from(count).ok()
+}
+
+/// A line of `/proc/self/status` such as `RssAnon:     1234 kB`, in bytes.
+fn kilobytes(status: &str, label: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(label))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The first number of a line of `/proc/self/limits`; `None` when it is unlimited.
@@ -98,6 +108,7 @@ mod tests {
         assert!(facts.resident.is_some_and(|bytes| bytes > 1 << 20));
         assert!(facts.open_files.is_some_and(|count| count >= 3));
         assert!(facts.most_open_files > facts.open_files);
+        assert!(facts.anonymous > Some(0) && facts.anonymous < facts.resident);
         assert!(facts.start_seconds.is_some_and(|seconds| seconds > 1.6e9));
         assert!(facts.threads.is_some_and(|count| count >= 1));
     }

@@ -85,6 +85,7 @@ fn traffic_and_offsets_show_under_the_names_of_all_schemes() {
             "kafka_topic_partitions{topic=\"t\"} 2",
             "kafka_topic_partition_current_offset{topic=\"t\",partition=\"0\"} 3",
             &format!("kafka_log_log_size{{topic=\"t\",partition=\"0\"}} {bytes}"),
+            "kafka_cluster_partition_laststableoffsetlag{topic=\"t\",partition=\"0\"} 0",
             "onelog_commitlog_append_seconds_count{stage=\"write\"} 1",
         ],
     );
