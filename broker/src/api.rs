@@ -2,8 +2,11 @@
 //!
 //! Called by `net` once per frame ([`dispatch`]); everything it needs to know about an API is one row of [`APIS`], which
 //! also feeds ApiVersions and `docs/PROTOCOL_COVERAGE.md`. Invariants: a body is decoded only after the guard let it pass;
-//! a handler has finished everything order-sensitive when it returns, only waiting is left to [`Reply::Later`].
+//! a handler has finished everything order-sensitive when it returns, only waiting is left to [`Reply::Later`]; what
+//! has to ask somebody first returns [`Reply::Ordered`], and no later request of the connection is begun before.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_replica_log_dirs;
 mod api_versions;
@@ -18,9 +21,12 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
+mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
+mod describe_transactions;
 mod elect_leaders;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod group_admin;
@@ -29,6 +35,7 @@ mod incremental_alter_configs;
 mod init_producer_id;
 mod list_config_resources;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_for_leader_epoch;
 mod offsets;
@@ -36,6 +43,7 @@ mod produce;
 mod reassignments;
 mod reply;
 mod update_features;
+mod write_txn_markers;
 
 #[cfg(test)]
 mod coverage;
@@ -50,11 +58,11 @@ use protocol::guard::{self, GuardError, GuardFault};
 use protocol::header::{RequestHeader, put_response_header, response_header_len};
 use protocol::layout::Layout;
 use protocol::messages::ApiKey;
-use protocol::{Decodable, Encodable, Message, StrBytes};
+use protocol::{Decodable, Encodable, ErrorCode, Message, StrBytes};
 use thiserror::Error;
 
 use crate::broker::Broker;
-pub(crate) use reply::{Answer, Later, Reply, Response};
+pub(crate) use reply::{Answer, Later, Ordered, Reply, Response};
 
 /// Every API that is served. Produce and Fetch come first because lookup is a scan.
 pub(crate) static APIS: &[Entry] = &[
@@ -69,6 +77,13 @@ pub(crate) static APIS: &[Entry] = &[
     entry::<delete_topics::DeleteTopics>(),
     entry::<delete_records::DeleteRecords>(),
     entry::<init_producer_id::InitProducerId>(),
+    entry::<add_partitions_to_txn::AddPartitionsToTxn>(),
+    entry::<add_offsets_to_txn::AddOffsetsToTxn>(),
+    entry::<end_txn::EndTxn>(),
+    entry::<write_txn_markers::WriteTxnMarkers>(),
+    entry::<describe_producers::DescribeProducers>(),
+    entry::<describe_transactions::DescribeTransactions>(),
+    entry::<list_transactions::ListTransactions>(),
     entry::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
     entry::<describe_configs::DescribeConfigs>(),
     entry::<alter_configs::AlterConfigs>(),
@@ -115,7 +130,8 @@ pub(crate) trait Api {
     /// How a request is laid out.
     const LAYOUT: &'static Layout;
 
-    /// Does it. Runs on the connection's core and must not block; what has to wait goes into [`Reply::Later`].
+    /// Does it. Runs on the connection's core and must not block; what has to wait goes into [`Reply::Later`] or
+    /// [`Reply::Ordered`].
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: Self::Request) -> Reply;
 }
 
@@ -271,6 +287,14 @@ fn unserved(header: &RequestHeader) -> Result<Answer, Refused> {
             Err(Refused::new(format!("{name} version {version} is not served, only {first} to {last}")))
         }
         None => Err(Refused::new(format!("api key {key} (version {version}) is not served"))),
+    }
+}
+
+/// Versions before `first` do not know PRODUCER_FENCED and are told INVALID_PRODUCER_EPOCH (KIP-588).
+fn fenced_before(first: i16, version: i16, error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::ProducerFenced if version < first => ErrorCode::InvalidProducerEpoch,
+        error => error,
     }
 }
 

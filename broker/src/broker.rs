@@ -5,7 +5,8 @@
 //! anything else; a log that stopped ends the process.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::io;
+use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,7 +17,9 @@ use tokio::sync::Semaphore;
 
 use crate::cold_reads::ColdReads;
 use crate::config::Config;
+use crate::coordinator::markers::MarkerWriter;
 use crate::coordinator::runtime::{Groups, Runtime};
+use crate::coordinator::transaction_runtime::{TransactionRuntime, Transactions};
 use crate::fetch_session::FetchSessions;
 use crate::metrics::fetch_wait_seconds;
 use crate::partition::Waits;
@@ -32,7 +35,8 @@ pub struct Broker {
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
-    coordinator: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) transactions: Transactions,
+    coordinators: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Held while records are searched for a timestamp.
     pub(crate) searches: Arc<Semaphore>,
@@ -113,13 +117,12 @@ impl Broker {
         waits.attach(&store);
         let (topics, cluster_id) = (Topics::new(&store), base64_id(store.cluster_id()));
         let config_changes = Mutex::default();
-        let (mut coordinator, log_opened_at) = (None, clock.elapsed());
+        let (mut loaded, log_opened_at) = (None, clock.elapsed());
         let broker = Arc::new_cyclic(|broker| {
-            let group_config = config.groups.coordinator_config();
-            let (runtime, groups) =
-                Runtime::load(broker.clone(), &store, &waits, &clock, &topics.changes, group_config);
-            coordinator = Some(runtime);
-            let (coordinator, searches) = (Mutex::default(), Arc::new(Semaphore::new(1)));
+            let coordinators = Coordinators::load(broker, (&store, &waits, &clock), &topics, &config);
+            let (groups, transactions) = (coordinators.groups.1.clone(), coordinators.transactions.1.clone());
+            loaded = Some(coordinators);
+            let (coordinators, searches) = (Mutex::default(), Arc::new(Semaphore::new(1)));
             let fetch_sessions = FetchSessions::new(config.fetch_session_slots);
             let groups_took = clock.elapsed().saturating_sub(log_opened_at);
             let recovery =
@@ -131,7 +134,8 @@ impl Broker {
                 fetch_sessions,
                 topics,
                 groups,
-                coordinator,
+                transactions,
+                coordinators,
                 cold_reads: ColdReads::new(Arc::clone(&clock)),
                 traffic: Traffic::default(),
                 opened_at: clock.elapsed(),
@@ -143,31 +147,71 @@ impl Broker {
                 cluster_id,
             }
         });
-        let thread = coordinator.expect("made with the broker").spawn().map_err(|source| Error::Io {
-            action: "start the coordinator's thread for",
+        let threads = loaded.expect("made with the broker").spawn().map_err(|source| Error::Io {
+            action: "start the coordinators' threads for",
             path: broker.config.data_dir.clone(),
             source,
         })?;
-        *broker.coordinator.lock().expect("nothing panics under this lock") = Some(thread);
+        *broker.coordinators.lock().expect("nothing panics under this lock") = threads;
         Ok(broker)
     }
 
-    /// Stops the coordinator, then syncs and closes the log; appends fail afterwards. Called when no connection is left.
+    /// Stops the coordinators, then syncs and closes the log; appends fail afterwards. Called when no connection is left.
     ///
     /// # Errors
     /// Io; the next start then recovers as after a crash.
     pub fn close(&self) -> Result<(), Error> {
+        // In this order: the transaction coordinator asks the group coordinator.
+        self.transactions.stop();
         self.groups.stop();
-        let coordinator = self.coordinator.lock().expect("nothing panics under this lock").take();
-        if coordinator.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the coordinator's thread panicked while it stopped");
+        let threads = std::mem::take(&mut *self.coordinators.lock().expect("nothing panics under this lock"));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a coordinator's thread panicked while it stopped");
+            }
         }
         self.store.close()
+    }
+
+    /// What ends transactions in their partitions.
+    pub(crate) fn marker_writer(&self) -> MarkerWriter {
+        MarkerWriter {
+            store: Arc::clone(&self.store),
+            waits: Arc::clone(&self.waits),
+            clock: Arc::clone(&self.clock),
+            groups: self.groups.clone(),
+        }
     }
 
     /// The configs of `topic` that Produce needs.
     pub(crate) fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
         self.topics.config(&self.store, &self.config, topic)
+    }
+}
+
+/// Both coordinators with what their topics say, not running yet.
+struct Coordinators {
+    groups: (Runtime, Groups),
+    transactions: (TransactionRuntime, Transactions),
+}
+
+impl Coordinators {
+    fn load(
+        broker: &Weak<Broker>,
+        (store, waits, clock): (&Arc<Store>, &Arc<Waits>, &Arc<dyn Clock>),
+        topics: &Topics,
+        config: &Config,
+    ) -> Self {
+        let of_groups = config.groups.coordinator_config();
+        let groups = Runtime::load(broker.clone(), store, waits, clock, &topics.changes, of_groups);
+        let of_transactions = config.transactions.coordinator_config();
+        let log = (store, waits, clock);
+        let transactions = TransactionRuntime::load(broker.clone(), log, &groups.1, of_transactions);
+        Self { groups, transactions }
+    }
+
+    fn spawn(self) -> io::Result<Vec<JoinHandle<()>>> {
+        Ok(vec![self.groups.0.spawn()?, self.transactions.0.spawn()?])
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use storage::FlushMode;
 use thiserror::Error;
 
-use crate::coordinator::group;
+use crate::coordinator::{group, transaction};
 pub use create_topics::TopicToCreate;
 use environment::Variable;
 pub(crate) use keys::find as find_key;
@@ -66,6 +66,8 @@ pub struct Config {
     pub retention_check_interval: Duration,
     /// What the group coordinator needs.
     pub groups: GroupConfig,
+    /// Settings of the transaction coordinator.
+    pub transactions: TransactionConfig,
     /// `--data-dir`, `log.dirs`, `log.dir`.
     pub data_dir: PathBuf,
     /// `onelog.flush` and `onelog.flush.interval.ms`.
@@ -126,6 +128,50 @@ impl GroupConfig {
             offsets_retention_check_interval: self.offsets_retention_check_interval,
             consumer: self.consumer.clone(),
             ..group::GroupConfig::default()
+        }
+    }
+}
+
+/// Settings of the transaction coordinator (Kafka `TransactionLogConfig`, `TransactionStateManagerConfig`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransactionConfig {
+    /// `transaction.state.log.num.partitions`.
+    pub state_partitions: u32,
+    /// `transaction.max.timeout.ms`.
+    pub max_timeout_ms: i32,
+    /// `transaction.abort.timed.out.transaction.cleanup.interval.ms`.
+    pub timeout_check_interval: Duration,
+    /// `transactional.id.expiration.ms`.
+    pub id_expiration: Duration,
+    /// `transaction.remove.expired.transaction.cleanup.interval.ms`.
+    pub id_expiration_check_interval: Duration,
+    /// `transaction.partition.verification.enable`.
+    pub verification: bool,
+}
+
+impl TransactionConfig {
+    /// As the coordinator takes it.
+    pub(crate) fn coordinator_config(&self) -> transaction::TransactionConfig {
+        transaction::TransactionConfig {
+            partitions: i32::try_from(self.state_partitions).unwrap_or(i32::MAX),
+            max_timeout_ms: self.max_timeout_ms,
+            timeout_check_interval: self.timeout_check_interval,
+            id_expiration: self.id_expiration,
+            id_expiration_check_interval: self.id_expiration_check_interval,
+            ..transaction::TransactionConfig::default()
+        }
+    }
+
+    fn from_settings(settings: &Settings) -> Self {
+        Self {
+            state_partitions: settings.count("transaction.state.log.num.partitions"),
+            max_timeout_ms: settings.int("transaction.max.timeout.ms"),
+            timeout_check_interval: settings
+                .millis("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
+            id_expiration: settings.millis("transactional.id.expiration.ms"),
+            id_expiration_check_interval: settings
+                .millis("transaction.remove.expired.transaction.cleanup.interval.ms"),
+            verification: settings.boolean("transaction.partition.verification.enable"),
         }
     }
 }
@@ -268,6 +314,7 @@ impl Config {
             producer_id_expiration: settings.millis("producer.id.expiration.ms"),
             retention_check_interval: settings.millis("log.retention.check.interval.ms"),
             groups: GroupConfig::from_settings(settings),
+            transactions: TransactionConfig::from_settings(settings),
             data_dir: settings.data_dir()?,
             flush,
             commitlog_file_bytes: settings.bytes("onelog.commitlog.file.bytes"),

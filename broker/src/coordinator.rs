@@ -10,8 +10,11 @@ mod deadlines;
 mod effect;
 pub mod group;
 mod load;
+pub(crate) mod markers;
 pub(crate) mod runtime;
 mod state_log;
+pub mod transaction;
+pub(crate) mod transaction_runtime;
 mod wire;
 
 /// The partition of an internal topic (`__consumer_offsets`, `__transaction_state`) that owns `key`.

@@ -15,7 +15,10 @@ pub(crate) struct Feature {
 }
 
 /// All of them, by name.
-pub(crate) static FEATURES: &[Feature] = &[Feature { name: "group.version", supported: (0, 1), level: 1 }];
+pub(crate) static FEATURES: &[Feature] = &[
+    Feature { name: "group.version", supported: (0, 1), level: 1 },
+    Feature { name: "transaction.version", supported: (0, 2), level: 2 },
+];
 
 /// How a new level may relate to the one in effect (Kafka's `UpgradeType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

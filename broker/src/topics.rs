@@ -1,6 +1,6 @@
 //! Topics as requests see them: name rules, lookup by name or id, creation, and each topic's parsed configs.
 //!
-//! Called by every handler that names a topic and by the group coordinator. Invariants: two topics never differ only in
+//! Called by every handler that names a topic and by the coordinators. Invariants: two topics never differ only in
 //! dots and underscores (Kafka's metric names could not tell them apart); a topic is there for everybody as soon as
 //! `create` returns; cached configs are never older than the topic's and the broker's own.
 
@@ -20,7 +20,8 @@ use crate::topic_config::{BrokerLayers, TopicConfig};
 
 /// Where groups keep their offsets and members.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
-const TRANSACTIONS_TOPIC: &str = "__transaction_state";
+/// Where transactional ids keep their state.
+pub(crate) const TRANSACTIONS_TOPIC: &str = "__transaction_state";
 const SHARE_STATE_TOPIC: &str = "__share_group_state";
 const MAX_NAME_LEN: usize = 249;
 
@@ -219,10 +220,26 @@ pub(crate) fn find_or_create(
     if !allowed || !broker.config.auto_create_topics {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
+    create_named(broker, name)
+}
+
+/// A coordinator's topic, created if it is not there, whatever the broker does with topics of clients.
+///
+/// # Errors
+/// Log failures.
+pub(crate) fn find_or_create_internal(
+    broker: &Broker,
+    name: &str,
+) -> Result<(Arc<Topic>, Option<Position>), ErrorCode> {
+    broker.store.topic(name).map_or_else(|| create_named(broker, name), |topic| Ok((topic, None)))
+}
+
+fn create_named(broker: &Broker, name: &str) -> Result<(Arc<Topic>, Option<Position>), ErrorCode> {
     let created = match name {
         OFFSETS_TOPIC => create_internal(broker),
-        // Nobody here knows yet how many partitions these need.
-        TRANSACTIONS_TOPIC | SHARE_STATE_TOPIC => return Err(ErrorCode::UnknownTopicOrPartition),
+        TRANSACTIONS_TOPIC => create_transaction_state(broker),
+        // Nobody here knows yet how many partitions it needs.
+        SHARE_STATE_TOPIC => return Err(ErrorCode::UnknownTopicOrPartition),
         name => broker.topics.create(&broker.store, name, broker.config.num_partitions, Configs::new()),
     };
     match created {
@@ -278,6 +295,22 @@ pub(crate) fn create_configured(broker: &Broker) -> Result<usize, CreateError> {
         made += 1;
     }
     Ok(made)
+}
+
+/// Creates `__transaction_state` with the configs that Kafka gives it (`TransactionStateManager.transactionTopicConfigs`).
+///
+/// # Errors
+/// As [`Topics::create`]; `Exists` when another connection was faster.
+pub(crate) fn create_transaction_state(broker: &Broker) -> Result<(Arc<Topic>, Position), CreateError> {
+    let configs = [
+        ("cleanup.policy", "compact"),
+        ("compression.type", "uncompressed"),
+        ("segment.bytes", "104857600"),
+        ("unclean.leader.election.enable", "false"),
+    ];
+    let configs = configs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let partitions = broker.config.transactions.state_partitions;
+    broker.topics.create(&broker.store, TRANSACTIONS_TOPIC, partitions, configs)
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@
 //! Version 5, which Kafka 4.4 clients open with, brings the cluster and the node that the client believes to talk to: when
 //! this is another one, it is told to begin anew (KIP-1242), REBOOTSTRAP_REQUIRED.
 //!
-//! Features (`features`) are named from version 3 on: `group.version` (KIP-848), finalized as in Kafka 4.3. Supported ranges that begin with
-//! 0 only from version 4 on, because older clients cannot read them (KAFKA-17492).
-//!
-//! Deliberate gaps: without `transaction.version` clients stay with the older transaction protocol.
+//! Features (`features`) are named from version 3 on, finalized as in Kafka 4.3: `group.version` (KIP-848) and `transaction.version` (KIP-890:
+//! clients bump their epoch with every transaction and leave adding partitions to the broker). Supported ranges that begin
+//! with 0 only from version 4 on, because older clients cannot read them (KAFKA-17492). librdkafka before 2.2 skips one byte too
+//! few of each tagged field; with the epoch and the finalized features as the only ones, it still reads what it needs.
 
 use std::sync::Arc;
 

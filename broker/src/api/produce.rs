@@ -8,10 +8,14 @@
 //!
 //! Clients may write to internal topics only under the client id `__admin_client` (`KafkaApis.handleProduceRequest`).
 //!
-//! Deliberate gaps: transactional batches are refused with the codes Kafka uses where no transaction is open; a topic's
-//! `compression.type` does not recompress; `current_leader` (10) is never filled, this broker leads everything.
+//! A transactional batch needs the request's transactional id. If it is the first of its transaction in the partition, the
+//! transaction coordinator is asked before the append (`verification`): version 12 adds the partition to the transaction by
+//! that (KIP-890), older ones have it verified. Until it is answered, no later request of the connection is begun.
+//!
+//! Deliberate gaps: a topic's `compression.type` does not recompress; `current_leader` (10) is never filled, this broker leads everything.
 
 mod batch;
+mod verification;
 
 use std::sync::Arc;
 
@@ -30,6 +34,7 @@ use crate::topic_config::TopicConfig;
 use crate::traffic::TopicMeter;
 use crate::{error_map, topics};
 use batch::{Checked, Rejection, Rules};
+use verification::Unverified;
 
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 const ACKS_ALL: i16 = -1;
@@ -44,6 +49,7 @@ impl Api for Produce {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: ProduceRequest) -> Reply {
         let (version, acks) = (context.version(), request.acks);
+        let form = Form { version, acks };
         let sender = Sender {
             broker,
             version,
@@ -57,6 +63,32 @@ impl Api for Produce {
         for (index, topic) in request.topic_data.into_iter().enumerate() {
             responses.push(sender.topic(index, topic, &mut pending));
         }
+        if pending.unverified.is_empty() {
+            return form.append(broker, pending, responses);
+        }
+        let (broker, id) = (Arc::clone(broker), request.transactional_id.unwrap_or_default());
+        Reply::Ordered(Box::pin(async move {
+            verification::verify(&broker, &id, version, &mut pending, &mut responses).await;
+            form.append(&broker, pending, responses)
+        }))
+    }
+}
+
+/// How a request wants its answer.
+#[derive(Clone, Copy)]
+struct Form {
+    version: i16,
+    acks: i16,
+}
+
+impl Form {
+    fn append(
+        self,
+        broker: &Arc<Broker>,
+        pending: Pending,
+        mut responses: Vec<TopicProduceResponse>,
+    ) -> Reply {
+        let Self { version, acks } = self;
         let (position, failed) = pending.append(broker, &mut responses);
         match acks {
             0 if failed => Reply::Close,
@@ -64,7 +96,10 @@ impl Api for Produce {
             ACKS_ALL => Reply::when_acknowledged(broker, position, move |outcome| {
                 Response::encode(&with_outcome(responses, outcome), version)
             }),
-            _ => context.reply(&ProduceResponse::default().with_responses(responses)),
+            _ => {
+                let response = ProduceResponse::default().with_responses(responses);
+                Reply::Now(Response::encode(&response, version))
+            }
         }
     }
 }
@@ -93,6 +128,14 @@ impl Sender<'_> {
             };
             partitions.push(match checked {
                 Ok((log, checked)) => {
+                    if checked.transactional
+                        && let Ok((topic, _)) = &target
+                    {
+                        let (place, name) = (pending.appends.len(), Arc::clone(topic.name()));
+                        let unverified =
+                            verification::begin((&log, name), &checked.batch, self.version, place);
+                        pending.unverified.extend(unverified);
+                    }
                     pending.appends.push(Append::new(log, checked.batch));
                     pending.places.push((index, place));
                     accepted(number, checked.log_append_time_ms)
@@ -151,6 +194,8 @@ impl Sender<'_> {
 struct Pending {
     appends: Vec<Append>,
     places: Vec<(usize, usize)>,
+    /// Those that the transaction coordinator must be asked about.
+    unverified: Vec<Unverified>,
     failed: bool,
 }
 

@@ -42,12 +42,18 @@ impl Response {
 /// An answer that is not ready yet. Runs on the connection's core; dropping it gives the answer up.
 pub(crate) type Later = Pin<Box<dyn Future<Output = Response>>>;
 
+/// Work that is not done yet, and the reply that it ends with.
+pub(crate) type Ordered = Pin<Box<dyn Future<Output = Reply>>>;
+
 /// What a handler returns.
 pub(crate) enum Reply {
     /// The answer.
     Now(Response),
     /// The answer comes when something else has happened.
     Later(Later),
+    /// The handler has to ask somebody before it can do its work: the connection begins no other request before this is
+    /// done, as Kafka begins none before the answer to the last has left.
+    Ordered(Ordered),
     /// The client wants no answer (Produce with acks=0).
     Nothing,
     /// The client wants no answer but has to learn that something is wrong: the connection is closed.
@@ -75,6 +81,7 @@ impl fmt::Debug for Reply {
         match self {
             Self::Now(response) => f.debug_tuple("Now").field(response).finish(),
             Self::Later(_) => f.write_str("Later"),
+            Self::Ordered(_) => f.write_str("Ordered"),
             Self::Nothing => f.write_str("Nothing"),
             Self::Close => f.write_str("Close"),
         }

@@ -16,6 +16,7 @@ mod metrics;
 mod newer;
 mod produce;
 mod read_committed;
+mod transactions;
 
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -170,6 +171,7 @@ fn finished(reply: Reply) -> Response {
     match reply {
         Reply::Now(response) => response,
         Reply::Later(later) => block_on(later),
+        Reply::Ordered(work) => finished(block_on(work)),
         other => panic!("no answer but {other:?}"),
     }
 }

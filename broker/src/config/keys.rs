@@ -228,15 +228,15 @@ pub static KEYS: &[Key] = &[
     accepted("group.share.partition.max.record.locks", Int(100, 10_000), "2000"),
     // Producers and transactions.
     used("producer.id.expiration.ms", COUNT, "86400000", "A producer id that is silent this long is forgotten."),
-    accepted("transaction.state.log.num.partitions", COUNT, "50"),
+    used("transaction.state.log.num.partitions", COUNT, "50", "Partitions of __transaction_state when it is created."),
     accepted("transaction.state.log.replication.factor", Short(1, i16::MAX), "3"),
     accepted("transaction.state.log.min.isr", COUNT, "2"),
     accepted("transaction.state.log.segment.bytes", COUNT, "104857600"),
-    accepted("transaction.max.timeout.ms", COUNT, "900000"),
-    accepted("transactional.id.expiration.ms", COUNT, "604800000"),
-    accepted("transaction.abort.timed.out.transaction.cleanup.interval.ms", COUNT, "10000"),
-    accepted("transaction.remove.expired.transaction.cleanup.interval.ms", COUNT, "3600000"),
-    accepted("transaction.partition.verification.enable", Boolean, "true"),
+    used("transaction.max.timeout.ms", COUNT, "900000", "Largest transaction timeout a producer may ask for."),
+    used("transactional.id.expiration.ms", COUNT, "604800000", "A transactional id that is unused this long is forgotten."),
+    used("transaction.abort.timed.out.transaction.cleanup.interval.ms", COUNT, "10000", "How often transactions past their timeout are looked for."),
+    used("transaction.remove.expired.transaction.cleanup.interval.ms", COUNT, "3600000", "How often unused transactional ids are looked for."),
+    used("transaction.partition.verification.enable", Boolean, "true", "A transactional batch is appended only after the coordinator was asked whether its transaction is open."),
     // Metrics.
     accepted("metric.reporters", List(&[]), ""),
     // Security: not served yet; setting one of these gives a warning at start.

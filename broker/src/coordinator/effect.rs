@@ -1,6 +1,7 @@
 //! What the effects of every coordinator are made of: who is answered, what is appended, by which name its outcome comes back.
 
 use bytes::Bytes;
+use protocol::ErrorCode;
 use protocol::control_batch::EndTransactionMarker;
 
 /// Stands for a client that waits for an answer. The runtime makes them up and never reuses one.
@@ -34,5 +35,20 @@ impl CoordinatorRecord {
     pub(super) fn size(&self) -> usize {
         const RECORD_OVERHEAD: usize = 32;
         RECORD_OVERHEAD + self.key.len() + self.value.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// What a client is told when the append behind its request fails with this error (Kafka's
+/// `CoordinatorOperationExceptionHelper` and `TransactionStateManager.appendTransactionToLog`).
+pub(super) const fn append_error(error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
+            ErrorCode::CoordinatorNotAvailable
+        }
+        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::InvalidFetchSize => {
+            ErrorCode::UnknownServerError
+        }
+        other => other,
     }
 }

@@ -82,7 +82,6 @@ impl Groups {
     /// `INVALID_PRODUCER_EPOCH` and `TRANSACTION_COORDINATOR_FENCED` when a newer one was written already;
     /// `COORDINATOR_LOAD_IN_PROGRESS` and `COORDINATOR_NOT_AVAILABLE` pass; `NOT_COORDINATOR` when the log has stopped or
     /// there is no such partition.
-    #[allow(dead_code, reason = "the transaction coordinator calls it")]
     pub(crate) async fn complete_transaction(
         &self,
         partition: i32,

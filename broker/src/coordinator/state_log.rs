@@ -203,7 +203,6 @@ impl StateLog {
     }
 
     /// Shows every record of the partition in log order.
-    #[allow(dead_code, reason = "the transaction coordinator's topic has no transactions of its own")]
     pub(super) fn read(
         &self,
         partition: i32,

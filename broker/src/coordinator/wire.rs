@@ -221,7 +221,13 @@ pub(super) fn put_tagged_field(buffer: &mut BytesMut, field: Option<&[u8]>) {
     buffer.put_slice(field);
 }
 
-fn put_unsigned_varint(buffer: &mut BytesMut, mut value: usize) {
+/// Appends the count of a compact array.
+pub(super) fn put_compact_count(buffer: &mut BytesMut, count: usize) {
+    put_unsigned_varint(buffer, count + 1);
+}
+
+/// Appends a number as tags, lengths and counts of flexible versions are written.
+pub(super) fn put_unsigned_varint(buffer: &mut BytesMut, mut value: usize) {
     while value > 0x7f {
         let low = u8::try_from(value & 0x7f).expect("seven bits fit a byte");
         buffer.put_u8(low | 0x80);

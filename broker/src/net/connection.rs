@@ -21,7 +21,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::frame_reader::FrameReader;
 use super::outgoing::Outgoing;
 use super::reply_queue::{Finished, ReplyQueue, Request};
-use crate::api::{Answer, Refused, Reply, Response};
+use crate::api::{Answer, Ordered, Refused, Reply, Response};
 use crate::metrics::{ApiMetrics, Metrics};
 
 /// Requests that may wait for their answer; more are left in the socket.
@@ -85,6 +85,13 @@ impl fmt::Display for Ended {
 /// See [`crate::api::ConnectionInfo`].
 type Software = Arc<OnceLock<(String, String)>>;
 
+/// A request whose handler is not done.
+struct Held {
+    header: Bytes,
+    request: Request,
+    work: Ordered,
+}
+
 /// The state of one connection over any byte stream.
 pub(super) struct Connection<S, D> {
     stream: S,
@@ -96,6 +103,8 @@ pub(super) struct Connection<S, D> {
     apis: Vec<((i16, i16), ApiMetrics)>,
     reader: FrameReader,
     replies: ReplyQueue,
+    /// A request that has to be done before the next is begun.
+    held: Option<Held>,
     outgoing: Outgoing,
     /// Set once no more requests are taken.
     ending: Option<(Ended, Instant)>,
@@ -126,6 +135,7 @@ where
             apis: Vec::new(),
             reader: FrameReader::new(limits.frame_bytes),
             replies: ReplyQueue::default(),
+            held: None,
             outgoing: Outgoing::default(),
             ending: None,
             // A child, so that the lock that is taken to look at it is this connection's own.
@@ -149,6 +159,7 @@ where
         let mut turn = TURN;
         loop {
             let mut moved = self.take_requests();
+            moved |= self.poll_held(context);
             moved |= self.take_replies(context);
             match self.write(&mut turn, context) {
                 Ok(wrote) => moved |= wrote,
@@ -178,12 +189,13 @@ where
         match &self.ending {
             None => false,
             Some((Ended::ByPeer | Ended::Io(_), _)) => true,
-            Some(_) => self.outgoing.is_empty() && !self.replies.owes(),
+            Some(_) => self.outgoing.is_empty() && !self.replies.owes() && self.held.is_none(),
         }
     }
 
     fn takes_requests(&self) -> bool {
         self.ending.is_none()
+            && self.held.is_none()
             && self.replies.len() < MOST_IN_FLIGHT
             && self.outgoing.len() + self.replies.ready_bytes() < MOST_UNSENT
     }
@@ -242,13 +254,26 @@ where
         let metrics = self.api_metrics(key, version);
         metrics.requests.inc();
         let request = Request { started: self.active, metrics, parked: PARKING_APIS.contains(&key) };
+        self.answer(header, reply, request);
+    }
+
+    fn answer(&mut self, header: Bytes, reply: Reply, request: Request) {
         match reply {
             Reply::Now(body) if self.replies.is_empty() => self.send(&header, body, &request),
             Reply::Now(body) => self.replies.push_now(header, body, request),
             Reply::Later(body) => self.replies.push_later(header, body, request),
+            Reply::Ordered(work) => self.held = Some(Held { header, request, work }),
             Reply::Nothing => {}
             Reply::Close => self.end(Ended::UnansweredFailure),
         }
+    }
+
+    fn poll_held(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(held) = &mut self.held else { return false };
+        let Poll::Ready(reply) = held.work.as_mut().poll(context) else { return false };
+        let Held { header, request, .. } = self.held.take().expect("it was there a moment ago");
+        self.answer(header, reply, request);
+        true
     }
 
     fn api_metrics(&mut self, key: i16, version: i16) -> ApiMetrics {
@@ -329,7 +354,7 @@ where
         let release = holds_memory.then(|| (self.active + QUIET, Due::Release));
         let waits_for_rest = self.reader.is_inside_frame() && self.takes_requests();
         let stalled = waits_for_rest.then(|| (self.active + STALL, Due::Stalled));
-        let idle = self.limits.idle.filter(|_| self.replies.is_empty());
+        let idle = self.limits.idle.filter(|_| self.replies.is_empty() && self.held.is_none());
         let idle = idle.and_then(|idle| Some((self.active.checked_add(idle)?, Due::Idle)));
         [release, stalled, idle].into_iter().flatten().min_by_key(|(at, _)| *at)
     }

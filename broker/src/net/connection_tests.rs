@@ -86,6 +86,37 @@ async fn answers_leave_in_request_order_whichever_is_ready_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_request_is_begun_while_one_before_it_has_to_ask_somebody() {
+    let (asked, answer) = oneshot::channel();
+    let work = async move {
+        answer.await.unwrap();
+        Reply::Now(body(b"one"))
+    };
+    let (asked_in_vain, never) = oneshot::channel::<()>();
+    let silent = async move {
+        never.await.unwrap_err();
+        Reply::Nothing
+    };
+    let replies =
+        [Reply::Ordered(Box::pin(work)), Reply::Ordered(Box::pin(silent)), Reply::Now(body(b"three"))];
+    let setup = Setup::new(replies);
+    let (mut client, serve) = setup.connect(1 << 16);
+    let talk = async {
+        client.write_all(&[request(0, 1), request(0, 2), request(0, 3)].concat()).await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(setup.dispatched.get(), 1, "the first is not done");
+        let () = asked.send(()).unwrap();
+        assert_eq!(response(&mut client).await, (1, b"one".to_vec()));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(setup.dispatched.get(), 2);
+        drop(asked_in_vain);
+        assert_eq!(response(&mut client).await, (3, b"three".to_vec()));
+        drop(client);
+    };
+    tokio::join!(serve, talk);
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_without_answer_take_no_place_in_the_order() {
     let setup = Setup::new([Reply::Nothing, Reply::Now(body(b"two"))]);
     let (mut client, serve) = setup.connect(1 << 16);

@@ -20,6 +20,13 @@ struct Room {
     because: &'static str,
 }
 
+/// The pure coordinators; their shells lie beside them.
+const COORDINATORS: &[&str] = &[
+    "broker/src/coordinator/group",
+    "broker/src/coordinator/transaction.rs",
+    "broker/src/coordinator/transaction/",
+];
+
 const ROOMS: &[Room] = &[
     Room {
         files: &["protocol/"],
@@ -65,8 +72,8 @@ const ROOMS: &[Room] = &[
         because: "compat-tests is a black box: nothing imports it",
     },
     Room {
-        files: &["broker/src/coordinator/group"],
-        except: &["broker/src/coordinator/group/tests"],
+        files: COORDINATORS,
+        except: &["broker/src/coordinator/group/tests", "broker/src/coordinator/transaction/tests"],
         banned: &[
             "tokio",
             "dashmap",
@@ -81,14 +88,14 @@ const ROOMS: &[Room] = &[
         because: "coordinators are values: no clock, socket, file or log inside; take `now` and events, return effects",
     },
     Room {
-        files: &["broker/src/coordinator/group"],
+        files: COORDINATORS,
         except: &[],
         banned: &["std::sync"],
         allowed: &["std::sync::Arc", "std::sync::Weak"],
         because: "coordinators are values with one owner: no locks, atomics or channels inside",
     },
     Room {
-        files: &["broker/src/coordinator/group"],
+        files: COORDINATORS,
         except: &[],
         banned: &["crate"],
         allowed: &["crate::coordinator"],
@@ -237,6 +244,7 @@ mod tests {
             "use crate::topics::Topics;",
         ] {
             assert_eq!(messages(room, text).len(), 1, "{text}");
+            assert_eq!(messages("broker/src/coordinator/transaction/end.rs", text).len(), 1, "{text}");
         }
     }
 

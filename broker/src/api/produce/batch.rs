@@ -42,6 +42,8 @@ pub(super) struct Checked {
     pub(super) batch: ValidBatch,
     /// The time it was stamped with, -1 when it keeps its own.
     pub(super) log_append_time_ms: i64,
+    /// It belongs to a transaction.
+    pub(super) transactional: bool,
 }
 
 /// Why a batch is not appended.
@@ -86,16 +88,17 @@ pub(super) fn check(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Checked
         .map_err(|error| Rejection::new(ErrorCode::CorruptMessage, error.to_string()))?;
     header(&batch, rules)?;
     let newest = contents(&batch, rules)?;
+    let transactional = batch.is_transactional();
     if rules.config.log_append_time {
         let batch = rewritten(&records, |bytes| set_log_append_time(bytes, rules.now_ms));
-        return Ok(Checked { batch, log_append_time_ms: rules.now_ms });
+        return Ok(Checked { batch, log_append_time_ms: rules.now_ms, transactional });
     }
     let batch = if newest == batch.max_timestamp() {
         valid
     } else {
         rewritten(&records, |bytes| set_max_timestamp(bytes, newest))
     };
-    Ok(Checked { batch, log_append_time_ms: NO_TIMESTAMP })
+    Ok(Checked { batch, log_append_time_ms: NO_TIMESTAMP, transactional })
 }
 
 fn rewritten(records: &Bytes, change: impl FnOnce(&mut [u8]) -> Result<(), BatchError>) -> ValidBatch {
@@ -167,12 +170,11 @@ fn header(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<(), Rejectio
             "Invalid sequence number {sequence} in record batch with producerId {producer_id} {place}"
         )));
     }
-    if batch.is_transactional() {
-        return Err(Rejection::from(if rules.transactional_id {
-            ErrorCode::InvalidTxnState
-        } else {
-            ErrorCode::TransactionalIdAuthorizationFailed
-        }));
+    if batch.is_transactional() && !rules.transactional_id {
+        return Err(Rejection::from(ErrorCode::TransactionalIdAuthorizationFailed));
+    }
+    if batch.is_transactional() && producer_id < 0 {
+        return Err(Rejection::invalid(format!("Transactional batch without a producer id {place}")));
     }
     if batch.is_log_append_time() {
         return Err(Rejection::new(

@@ -146,7 +146,7 @@ fn internal_topics_take_records_of_the_admin_client_only() {
 }
 
 #[test]
-fn transactional_batches_are_refused() {
+fn transactional_batches_of_nobody_are_refused() {
     let client = Client::new();
     client.create("t", 1, &[]);
     let mut builder = RecordBatchBuilder::new(0).producer(1, 0, 0).transactional();
@@ -156,7 +156,8 @@ fn transactional_batches_are_refused() {
     assert_eq!(response.responses[0].partition_responses[0].error_code, 53);
     let named = request.with_transactional_id(Some(TransactionalId("tx".into())));
     let response: ProduceResponse = client.call(ApiKey::Produce, 9, &named);
-    assert_eq!(response.responses[0].partition_responses[0].error_code, ErrorCode::InvalidTxnState.code());
+    let unknown = ErrorCode::InvalidProducerIdMapping.code();
+    assert_eq!(response.responses[0].partition_responses[0].error_code, unknown);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use protocol::ErrorCode;
 
 use super::effect::{CoordinatorRecord, Effect, Ticket, TransactionalContent, WaiterId};
 use super::response::Response;
+pub(super) use crate::coordinator::effect::append_error;
 
 /// Appends under way and effects not yet taken.
 #[derive(Debug, Default)]
@@ -97,20 +98,5 @@ impl Outbox {
 
     pub(super) fn reload(&mut self, partition: i32) {
         self.effects.push(Effect::Reload { partition });
-    }
-}
-
-/// What a client is told when the append behind its request fails with this error (Kafka's
-/// `CoordinatorOperationExceptionHelper` and `appendGroupMetadataErrorToResponseError`).
-pub(super) const fn append_error(error: ErrorCode) -> ErrorCode {
-    match error {
-        ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
-            ErrorCode::CoordinatorNotAvailable
-        }
-        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
-        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge | ErrorCode::InvalidFetchSize => {
-            ErrorCode::UnknownServerError
-        }
-        other => other,
     }
 }

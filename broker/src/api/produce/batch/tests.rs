@@ -198,13 +198,15 @@ fn log_append_time_stamps_attribute_timestamp_and_checksum() {
 }
 
 #[test]
-fn transactional_batches_are_refused_as_without_an_open_transaction() {
+fn transactional_batches_need_the_transactional_id_and_a_producer() {
     let transactional = builder().transactional().producer(1, 0, 0).build();
     assert_eq!(error_of(&transactional, &config()), ErrorCode::TransactionalIdAuthorizationFailed);
     let config = config();
     let rules =
         Rules { version: 9, config: &config, transactional_id: true, now_ms: NOW, topic: "t", partition: 0 };
-    assert_eq!(check(Some(transactional), &rules).unwrap_err().error, ErrorCode::InvalidTxnState);
+    assert!(check(Some(transactional), &rules).unwrap().transactional);
+    let nobody = builder().transactional().build();
+    assert_eq!(check(Some(nobody), &rules).unwrap_err().error, ErrorCode::InvalidRecord);
 }
 
 /// `batch` with its records section replaced, and attributes that name the codec.

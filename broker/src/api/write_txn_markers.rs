@@ -1,0 +1,80 @@
+//! WriteTxnMarkers (27), versions 1 and 2: ends transactions in their partitions without asking their coordinator.
+//!
+//! Brokers use it among each other; tools use it to abort a transaction that hangs (`kafka-transactions.sh abort`). Every partition
+//! has its own outcome, told when its marker is durable.
+//!
+//! Deliberate gap: the transaction version that version 2 names (KIP-1228) is not looked at; a marker of the producer's current
+//! epoch is taken from either.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use protocol::layout::Layout;
+use protocol::messages::write_txn_markers_request::WritableTxnMarker;
+use protocol::messages::write_txn_markers_response::{
+    WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
+};
+use protocol::messages::{self, ApiKey, TopicName};
+use protocol::newer::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
+use protocol::{ErrorCode, StrBytes, layouts};
+
+use super::{Api, Reply, RequestContext, Response};
+use crate::broker::Broker;
+use crate::coordinator::markers::{Marked, Marker};
+use crate::coordinator::transaction::{Partitions, ProducerIdAndEpoch};
+
+pub(super) struct WriteTxnMarkers;
+
+impl Api for WriteTxnMarkers {
+    type Request = WriteTxnMarkersRequest;
+    type Response = WriteTxnMarkersResponse;
+    const KEY: ApiKey = ApiKey::WriteTxnMarkers;
+    const LAYOUT: &'static Layout = &layouts::transactions::WRITE_TXN_MARKERS;
+
+    fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: WriteTxnMarkersRequest) -> Reply {
+        let version = context.version();
+        let markers: Vec<Marker> = request.common.markers.into_iter().map(marker).collect();
+        let written = broker.marker_writer().write(&markers);
+        Reply::Later(Box::pin(async move {
+            let results = markers.iter().zip(join_all(written).await).map(|(marker, marked)| {
+                WritableTxnMarkerResult::default()
+                    .with_producer_id(marker.producer.producer_id.into())
+                    .with_topics(topics(marked))
+            });
+            let response = messages::WriteTxnMarkersResponse::default().with_markers(results.collect());
+            Response::encode(&WriteTxnMarkersResponse::from(response), version)
+        }))
+    }
+}
+
+fn marker(asked: WritableTxnMarker) -> Marker {
+    let mut partitions = Partitions::new();
+    for topic in asked.topics {
+        partitions.entry(topic.name.to_string()).or_default().extend(topic.partition_indexes);
+    }
+    Marker {
+        producer: ProducerIdAndEpoch { producer_id: asked.producer_id.0, epoch: asked.producer_epoch },
+        coordinator_epoch: asked.coordinator_epoch,
+        committed: asked.transaction_result,
+        partitions,
+    }
+}
+
+fn topics(mut marked: Vec<Marked>) -> Vec<WritableTxnMarkerTopicResult> {
+    marked.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut topics: Vec<WritableTxnMarkerTopicResult> = Vec::new();
+    for ((topic, number), outcome) in marked {
+        let result = WritableTxnMarkerPartitionResult::default()
+            .with_partition_index(number)
+            .with_error_code(outcome.err().unwrap_or(ErrorCode::None).code());
+        match topics.last_mut().filter(|last| last.name.as_str() == topic) {
+            Some(last) => last.partitions.push(result),
+            None => topics.push(
+                WritableTxnMarkerTopicResult::default()
+                    .with_name(TopicName(StrBytes::from_string(topic)))
+                    .with_partitions(vec![result]),
+            ),
+        }
+    }
+    topics
+}
