@@ -107,6 +107,38 @@ pub static JAVA_4_4_0: Client = Client {
     unsupported: JAVA_UNSUPPORTED,
 };
 
+const NO_INCREMENTAL: Unsupported = Unsupported {
+    case: INCREMENTAL,
+    broker: None,
+    reason: "kafka-clients before 2.3 has no IncrementalAlterConfigs",
+};
+
+/// The oldest Java client that Kafka 4 still serves.
+pub static JAVA_2_1_1: Client = Client {
+    name: "kafka-clients-2.1.1",
+    toolchain: Toolchain::Java { version: "2.1.1" },
+    unsupported: &[NO_INCREMENTAL],
+};
+
+/// The last Java client of Kafka 2.
+pub static JAVA_2_8_2: Client =
+    Client { name: "kafka-clients-2.8.2", toolchain: Toolchain::Java { version: "2.8.2" }, unsupported: &[] };
+
+/// The first Java client whose producer is idempotent unless told otherwise.
+pub static JAVA_3_0_2: Client =
+    Client { name: "kafka-clients-3.0.2", toolchain: Toolchain::Java { version: "3.0.2" }, unsupported: &[] };
+
+/// The last Java client of Kafka 3.
+pub static JAVA_3_9_1: Client =
+    Client { name: "kafka-clients-3.9.1", toolchain: Toolchain::Java { version: "3.9.1" }, unsupported: &[] };
+
+/// The first Java client of Kafka 4.
+pub static JAVA_4_0_0: Client = Client {
+    name: "kafka-clients-4.0.0",
+    toolchain: Toolchain::Java { version: "4.0.0" },
+    unsupported: JAVA_UNSUPPORTED,
+};
+
 /// Go's `franz-go`.
 pub static FRANZ_GO: Client = Client {
     name: "franz-go",
@@ -161,3 +193,6 @@ pub static KAFKAJS: Client = Client {
 /// Every client, in the order of the table's columns.
 pub static CLIENTS: &[&Client] =
     &[&LIBRDKAFKA, &CONFLUENT_KAFKA, &KAFKA_PYTHON, &JAVA_4_3_1, &JAVA_4_4_0, &FRANZ_GO, &KAFKAJS];
+
+/// Older Java clients, with a choice of the cases: [`crate::OLD_CLIENT_CASES`].
+pub static OLD_CLIENTS: &[&Client] = &[&JAVA_2_1_1, &JAVA_2_8_2, &JAVA_3_0_2, &JAVA_3_9_1, &JAVA_4_0_0];

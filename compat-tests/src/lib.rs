@@ -57,6 +57,37 @@ macro_rules! with_all_cases {
     };
 }
 
+/// As [`with_all_cases`], but of what a client owes its users whatever its age: produce, consume, group, admin. For the old
+/// versions of a client that is run with all cases in a newer one.
+#[macro_export]
+macro_rules! with_old_client_cases {
+    ($then:ident! { $($argument:tt)* }) => {
+        $crate::$then! { $($argument)*
+            shared round_trip::keys_and_values_round_trip,
+            shared round_trip::headers_keep_order_duplicates_and_empty_values,
+            shared compression::zstd_batches_round_trip,
+            shared idempotence::idempotent_producer_keeps_order_with_five_in_flight,
+            shared timestamps::seek_by_timestamp_finds_the_first_record_at_or_after_it,
+            shared group::group_resumes_from_its_commits,
+            shared group::group_is_listed_while_it_has_offsets,
+            shared admin::topics_are_created_described_grown_and_deleted,
+            shared admin::topic_configs_are_altered_one_by_one,
+            shared admin::alter_configs_replaces_the_whole_set,
+            shared admin::admin_mistakes_get_their_kafka_error,
+        }
+    };
+}
+
+/// The tests of [`with_old_client_cases`] for one client.
+#[macro_export]
+macro_rules! old_client_cases {
+    ($module:ident, $client:ident) => {
+        mod $module {
+            $crate::with_old_client_cases! { case_tests! { $client } }
+        }
+    };
+}
+
 /// One `#[test]` per case for one client: `client_cases!(librdkafka, LIBRDKAFKA)`.
 #[macro_export]
 macro_rules! client_cases {
@@ -112,3 +143,6 @@ macro_rules! case_names {
 
 /// The names of all cases, in the order of the table's rows.
 pub static CASES: &[&str] = with_all_cases! { case_names! {} };
+
+/// The same of [`with_old_client_cases`].
+pub static OLD_CLIENT_CASES: &[&str] = with_old_client_cases! { case_names! {} };

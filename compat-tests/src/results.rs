@@ -16,6 +16,9 @@ use crate::layout;
 /// The column of the cases that are not any client's: Kafka's own command line tools.
 pub const KAFKA_TOOLS: &str = "kafka-tools-4.3.1";
 
+/// The column of whole programs: Kafka Streams, Connect, MirrorMaker 2 and the like.
+pub const ECOSYSTEM: &str = "ecosystem-4.3.1";
+
 /// How a case ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -89,6 +89,26 @@ fn install_kafka() -> Result<OsString> {
     Ok(folder.join("libs").join("*").into_os_string())
 }
 
+/// The class path of the ecosystem's programs: Kafka Streams, Connect, MirrorMaker 2, and our own in `drivers/ecosystem`.
+///
+/// # Errors
+/// As [`kafka_class_path`], or the programs do not compile.
+pub fn ecosystem_class_path() -> Result<OsString> {
+    static CLASS_PATH: OnceLock<Prepared<OsString>> = OnceLock::new();
+    let prepared = CLASS_PATH.get_or_init(|| install_ecosystem().map_err(|error| format!("{error:#}")));
+    prepared.clone().map_err(|error| anyhow!(error))
+}
+
+fn install_ecosystem() -> Result<OsString> {
+    require_java()?;
+    let source = layout::driver_dir("ecosystem");
+    let folder = install("ecosystem", &source, "", |folder| {
+        copy_dependencies(&source, folder, &[])?;
+        compile(&source, folder)
+    })?;
+    Ok(class_path(&folder))
+}
+
 /// The folder of Kafka's own message definitions, taken out of the jar that carries them.
 ///
 /// # Errors
@@ -175,28 +195,35 @@ fn python(name: &str) -> Result<Vec<OsString>> {
 
 fn java(version: &str) -> Result<Vec<OsString>> {
     require_java()?;
-    require("javac", "--version", "the Java driver is compiled with a JDK 17 or newer")?;
     let source = layout::driver_dir("java");
     let folder = install(&format!("java-{version}"), &source, version, |folder| {
         copy_dependencies(&source, folder, &[format!("-Dkafka.version={version}")])?;
-        run(Command::new("javac")
-            .args(["-nowarn", "--release", "17", "-cp"])
-            .arg(folder.join("libs").join("*"))
-            .arg("-d")
-            .arg(folder.join("classes"))
-            .args(
-                files_below(&source)?
-                    .into_iter()
-                    .filter(|file| file.extension().is_some_and(|e| e == "java")),
-            ))
+        compile(&source, folder)
     })?;
+    let flags = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx512m", "-cp"];
+    let mut command: Vec<OsString> = flags.iter().map(OsString::from).collect();
+    command.extend([class_path(&folder), "Driver".into()]);
+    Ok(command)
+}
+
+/// Compiles the Java files of `source` against the libraries in `folder`.
+fn compile(source: &Path, folder: &Path) -> Result<()> {
+    require("javac", "--version", "the Java programs are compiled with a JDK 17 or newer")?;
+    let java = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "java");
+    run(Command::new("javac")
+        .args(["-nowarn", "--release", "17", "-cp"])
+        .arg(folder.join("libs").join("*"))
+        .arg("-d")
+        .arg(folder.join("classes"))
+        .args(files_below(source)?.into_iter().filter(java)))
+}
+
+/// What [`compile`] made and its libraries.
+fn class_path(folder: &Path) -> OsString {
     let mut class_path = folder.join("classes").into_os_string();
     class_path.push(":");
     class_path.push(folder.join("libs").join("*"));
-    let flags = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx512m", "-cp"];
-    let mut command: Vec<OsString> = flags.iter().map(OsString::from).collect();
-    command.extend([class_path, "Driver".into()]);
-    Ok(command)
+    class_path
 }
 
 fn go() -> Result<Vec<OsString>> {

@@ -200,6 +200,14 @@ impl Driver {
         self.call("list_topics", json!({}))
     }
 
+    /// Names of all groups; a verb of the Java driver alone.
+    ///
+    /// # Errors
+    /// As [`Driver::call`].
+    pub fn list_groups(&mut self) -> Result<Vec<String>> {
+        self.call("list_groups", json!({}))
+    }
+
     /// Grows a topic to `total` partitions.
     ///
     /// # Errors

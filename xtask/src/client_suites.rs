@@ -1,5 +1,5 @@
-//! The test suites of client libraries, `compat-tests/suites/NAME/run.sh`, each against a broker of its own. Which tests are
-//! left out or known to fail, and why, says `expected.txt` beside each.
+//! The test suites of client libraries and the programs of Kafka's ecosystem, `compat-tests/suites/NAME/run.sh`, each against
+//! brokers of its own. Which tests of a library are left out or known to fail, and why, says `expected.txt` beside each.
 
 use std::fs;
 
@@ -14,6 +14,7 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("franz-go", &[]),
     ("franz-go", &[("KGO_TEST_CHAOS", "1")]),
     ("kafka-go", &[]),
+    ("ecosystem", &[]),
 ];
 
 /// Runs one suite with `options` for its script.

@@ -97,7 +97,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
-    /// Runs the test suite of one client library against this broker or Apache Kafka: a folder of compat-tests/suites
+    /// Runs the test suite of one client library, or the programs of the ecosystem, against this broker or Apache Kafka: a
+    /// folder of compat-tests/suites
     Suite {
         /// Which one
         name: String,
@@ -108,7 +109,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
-    /// Runs the test suites of all client libraries
+    /// Runs the test suites of all client libraries and the programs of the ecosystem
     Suites {
         /// Which broker they talk to
         #[arg(long, value_enum, default_value_t = Broker::Onelog)]

@@ -4,9 +4,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.AlterConfigOp;
-import org.apache.kafka.clients.admin.ConfigEntry;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.admin.AdminClient;
+import org.apache.kafka.clients.admin.ConsumerGroupListing;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.KafkaFuture;
@@ -17,7 +17,7 @@ final class Administering {
     private static final int CALL_SECONDS = 30;
 
     private final Map<String, Object> base;
-    private Admin admin;
+    private AdminClient admin;
 
     private Administering(Map<String, Object> base) {
         this.base = base;
@@ -32,12 +32,17 @@ final class Administering {
             Map.of(topic(request), NewPartitions.increaseTo(request.get("total").asInt()))).all()));
         verbs.put("delete_topic", request -> done(self.admin().deleteTopics(List.of(topic(request))).all()));
         verbs.put("describe_configs", self::describeConfigs);
-        verbs.put("incremental_alter_configs", self::alterConfigs);
+        verbs.put("incremental_alter_configs", request -> done(
+            VersionedAdmin.incrementalAlterConfigs(self.admin(), resource(request), set(request), deleted(request))));
+        verbs.put("alter_configs", request -> done(
+            VersionedAdmin.alterConfigs(self.admin(), resource(request), set(request))));
+        verbs.put("list_groups", request -> get(self.admin().listConsumerGroups().all()).stream()
+            .map(ConsumerGroupListing::groupId).collect(Collectors.toList()));
     }
 
-    private Admin admin() {
+    private AdminClient admin() {
         if (admin == null) {
-            admin = Admin.create(base);
+            admin = AdminClient.create(base);
         }
         return admin;
     }
@@ -67,7 +72,7 @@ final class Administering {
     }
 
     private Object describeTopic(JsonNode request) throws Exception {
-        var description = get(admin().describeTopics(List.of(topic(request))).allTopicNames()).get(topic(request));
+        var description = get(VersionedAdmin.described(admin().describeTopics(List.of(topic(request))))).get(topic(request));
         return description.partitions().stream().map(one -> Map.of("partition", one.partition(),
             "leader", one.leader() == null ? -1 : one.leader().id())).toList();
     }
@@ -79,12 +84,15 @@ final class Administering {
         return configs;
     }
 
-    private Object alterConfigs(JsonNode request) throws Exception {
-        List<AlterConfigOp> operations = new ArrayList<>();
-        request.get("set").fields().forEachRemaining(entry -> operations.add(new AlterConfigOp(
-            new ConfigEntry(entry.getKey(), entry.getValue().asText()), AlterConfigOp.OpType.SET)));
-        request.get("delete").forEach(name -> operations.add(
-            new AlterConfigOp(new ConfigEntry(name.asText(), null), AlterConfigOp.OpType.DELETE)));
-        return done(admin().incrementalAlterConfigs(Map.of(resource(request), operations)).all());
+    private static Map<String, String> set(JsonNode request) {
+        Map<String, String> configs = new HashMap<>();
+        request.get("set").fields().forEachRemaining(entry -> configs.put(entry.getKey(), entry.getValue().asText()));
+        return configs;
+    }
+
+    private static List<String> deleted(JsonNode request) {
+        List<String> names = new ArrayList<>();
+        request.get("delete").forEach(name -> names.add(name.asText()));
+        return names;
     }
 }

@@ -3,8 +3,9 @@
 use std::io::Write as _;
 
 use anyhow::Result;
-use compat_tests::client::CLIENTS;
-use compat_tests::{CASES, layout, results};
+use compat_tests::client::{CLIENTS, OLD_CLIENTS};
+use compat_tests::results::{ECOSYSTEM, KAFKA_TOOLS};
+use compat_tests::{CASES, OLD_CLIENT_CASES, layout, results};
 
 fn main() -> Result<()> {
     let mut brokers: Vec<String> = std::env::args().skip(1).collect();
@@ -13,14 +14,33 @@ fn main() -> Result<()> {
     }
     for broker in brokers {
         let all = results::read(&layout::cache_dir()?.join(format!("results-{broker}.jsonl")))?;
-        let (tools, clients): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|result| result.client == results::KAFKA_TOOLS);
-        let names: Vec<_> = CLIENTS.iter().map(|client| client.name).collect();
+        let of = |names: &[&str]| -> Vec<_> {
+            all.iter().filter(|result| names.contains(&result.client.as_str())).cloned().collect()
+        };
         let mut output = std::io::stdout().lock();
-        writeln!(output, "{}\n{}", results::markdown(&broker, &clients, &names, CASES), libraries(&clients))?;
-        let tool_cases: Vec<_> = tools.iter().map(|result| result.case.as_str()).collect();
-        let title = format!("{broker}: Kafka's own tools");
-        writeln!(output, "{}", results::markdown(&title, &tools, &[results::KAFKA_TOOLS], &tool_cases))?;
+        for (title, clients, cases) in
+            [("", CLIENTS, CASES), (": older Java clients", OLD_CLIENTS, OLD_CLIENT_CASES)]
+        {
+            let names: Vec<_> = clients.iter().map(|client| client.name).collect();
+            let results = of(&names);
+            let title = format!("{broker}{title}");
+            writeln!(
+                output,
+                "{}\n{}",
+                results::markdown(&title, &results, &names, cases),
+                libraries(&results)
+            )?;
+        }
+        for (title, column) in [("Kafka's own tools", KAFKA_TOOLS), ("programs of the ecosystem", ECOSYSTEM)]
+        {
+            let results = of(&[column]);
+            let cases: Vec<_> = results.iter().map(|result| result.case.as_str()).collect();
+            writeln!(
+                output,
+                "{}",
+                results::markdown(&format!("{broker}: {title}"), &results, &[column], &cases)
+            )?;
+        }
     }
     Ok(())
 }

@@ -131,6 +131,22 @@ fn group_resumes(scene: &Scene, membership: Membership) -> Result<()> {
     expect_equal("records when all are committed", &nothing[0].records, &Vec::new())
 }
 
+/// A group is listed from its first commit on, with its members and without them.
+pub fn group_is_listed_while_it_has_offsets(scene: &Scene) -> Result<()> {
+    let mut admin = scene.driver()?;
+    let topic = scene.new_topic(&mut admin, PARTITIONS, &[])?;
+    let group = scene.unique_name();
+    ensure!(!admin.list_groups()?.contains(&group), "a group is listed that nobody joined");
+    let mut member = join(scene, &group, &topic, Duration::from_secs(20))?;
+    let sent = produce_round(&mut admin, &topic, "a", 12)?;
+    expect_once(&receive(&mut [&mut member], sent.len())?.concat(), &sent)?;
+    ensure!(admin.list_groups()?.contains(&group), "a group with a member is not listed");
+    member.group_commit()?;
+    member.group_leave()?;
+    ensure!(admin.list_groups()?.contains(&group), "an empty group with offsets is not listed");
+    Ok(())
+}
+
 pub(super) fn join(scene: &Scene, group: &str, topic: &str, session: Duration) -> Result<Driver> {
     join_as(scene, group, topic, Membership::Classic { session })
 }
