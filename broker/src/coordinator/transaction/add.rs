@@ -16,9 +16,11 @@ impl Turn<'_> {
     pub(super) fn add_partitions(&mut self, waiter: WaiterId, add: AddPartitions) {
         let current = &self.transaction.metadata;
         let outcome = match self.check_producer(add.producer) {
-            Err(ErrorCode::ConcurrentTransactions) if add.patient => {
+            // Who asks is looked at when the transaction is complete: it may get another producer id by that.
+            _ if current.state.is_prepared() && add.patient => {
                 return self.wait_for_completion(waiter, Request::AddPartitions(add));
             }
+            _ if current.state.is_prepared() => Err(ErrorCode::ConcurrentTransactions),
             Err(error) => Err(error),
             Ok(()) if current.state == TransactionState::Ongoing && current.covers(&add.partitions) => Ok(()),
             Ok(()) => self.transit(self.with_partitions(add)),

@@ -103,11 +103,11 @@ impl Turn<'_> {
         }
         match (current.state, end.committed) {
             (TransactionState::Ongoing, _) => Verdict::End,
+            (TransactionState::PrepareCommit | TransactionState::PrepareAbort, _) => {
+                Verdict::Refused(ErrorCode::ConcurrentTransactions)
+            }
             (TransactionState::CompleteCommit, true) | (TransactionState::CompleteAbort, false) => {
                 Verdict::Done
-            }
-            (TransactionState::PrepareCommit, true) | (TransactionState::PrepareAbort, false) => {
-                Verdict::Refused(ErrorCode::ConcurrentTransactions)
             }
             _ => Verdict::Refused(ErrorCode::InvalidTxnState),
         }
@@ -116,6 +116,10 @@ impl Turn<'_> {
     fn judge(&self, end: &EndTransaction) -> Verdict {
         let current = &self.transaction.metadata;
         let (ours, theirs) = (current.producer, end.producer);
+        // Before anything else: a client may abort its next transaction, in which it wrote nothing, while this one completes.
+        if current.state.is_prepared() {
+            return Verdict::Refused(ErrorCode::ConcurrentTransactions);
+        }
         // The epochs ran out with the retried transaction: the client still has the old producer id.
         let retry_with_old_id = current.previous_producer_id == theirs.producer_id
             && theirs.epoch == i16::MAX - 1
@@ -127,7 +131,6 @@ impl Turn<'_> {
         }
         let is_current = ours.epoch == theirs.epoch;
         let is_valid = match current.state {
-            TransactionState::PrepareCommit | TransactionState::PrepareAbort => retry_with_old_epoch,
             TransactionState::CompleteCommit | TransactionState::CompleteAbort => is_retry || is_current,
             _ => is_current,
         };
@@ -143,9 +146,6 @@ impl Turn<'_> {
             }
             (TransactionState::CompleteCommit | TransactionState::CompleteAbort, false) if !is_retry => {
                 Verdict::End
-            }
-            (TransactionState::PrepareCommit, true) | (TransactionState::PrepareAbort, false) => {
-                Verdict::Refused(ErrorCode::ConcurrentTransactions)
             }
             _ => Verdict::Refused(ErrorCode::InvalidTxnState),
         }

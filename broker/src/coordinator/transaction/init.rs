@@ -14,9 +14,9 @@ impl Turn<'_> {
     pub(super) fn init_producer_id(&mut self, waiter: WaiterId, init: InitProducerId, fresh: Option<i64>) {
         let state = self.transaction.metadata.state;
         let outcome = match init.expected {
-            Some(expected) if !self.knows(expected) => Err(ErrorCode::ProducerFenced),
-            // The client comes again when the transaction is complete.
+            // The client comes again when the transaction is complete; who it is, is looked at then.
             _ if state.is_prepared() => Err(ErrorCode::ConcurrentTransactions),
+            Some(expected) if !self.knows(expected) => Err(ErrorCode::ProducerFenced),
             _ if state == TransactionState::Ongoing => {
                 if self.transaction.metadata.is_epoch_exhausted() && fresh.is_none() {
                     let request = Request::InitProducerId(init);

@@ -52,10 +52,12 @@ fn commit_that_arrives_after_the_fencing_loses() {
     let old = world.init("tx").unwrap();
     world.begin("tx", old, "t").unwrap();
     world.ask(init("tx", None));
-    // The same epoch is a retry for the coordinator; the outcome is what counts.
     let commit = world.ask(end("tx", old, true, V2));
-    assert_eq!(world.answer(commit), Some(Response::EndTransaction(Err(ErrorCode::InvalidTxnState))));
+    let again = Some(Response::EndTransaction(Err(ErrorCode::ConcurrentTransactions)));
+    assert_eq!(world.answer(commit), again);
     world.settle();
+    // The epoch before ours is a retry for the coordinator; the outcome is what counts.
+    assert_eq!(world.end_as("tx", old, true, V2), Err(ErrorCode::InvalidTxnState));
     assert_eq!(world.state("tx"), TransactionState::CompleteAbort);
 }
 
