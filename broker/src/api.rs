@@ -10,6 +10,7 @@ mod add_partitions_to_txn;
 mod alter_configs;
 mod alter_replica_log_dirs;
 mod api_versions;
+mod authorized_operations;
 mod client_quotas;
 mod cluster_members;
 mod config_change;

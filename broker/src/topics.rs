@@ -244,7 +244,8 @@ fn create_named(broker: &Broker, name: &str) -> Result<(Arc<Topic>, Option<Posit
     };
     match created {
         Ok((topic, position)) => Ok((topic, Some(position))),
-        Err(CreateError::Collides { .. }) => Err(ErrorCode::InvalidTopicException),
+        // Kafka goes on to say that it is not there: only its controller knows of the collision.
+        Err(CreateError::Collides { .. }) => Err(ErrorCode::UnknownTopicOrPartition),
         // Another connection was faster.
         Err(CreateError::Log(TopicError::Exists(_))) => {
             broker.store.topic(name).map(|topic| (topic, None)).ok_or(ErrorCode::UnknownTopicOrPartition)

@@ -4,6 +4,9 @@
 
 use crate::position::Offset;
 
+/// No epoch.
+const UNDEFINED: i32 = -1;
+
 /// Epoch starts in increasing order. Most partitions have one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LeaderEpochs(Vec<(i32, Offset)>);
@@ -25,9 +28,12 @@ impl LeaderEpochs {
     }
 
     /// The largest epoch <= `requested` and where it ends: the next epoch's start, or `log_end` for the current one.
-    /// (-1, -1) for a future epoch or an empty log; below all epochs, `requested` and the first start
+    /// (-1, -1) for a future epoch, an empty log or no epoch; below all epochs, `requested` and the first start
     /// (`LeaderEpochFileCache.endOffsetFor`).
     pub(crate) fn end_offset_for(&self, requested: i32, current: i32, log_end: Offset) -> (i32, Offset) {
+        if requested == UNDEFINED {
+            return (UNDEFINED, -1);
+        }
         if requested == current {
             return (current, log_end);
         }
@@ -64,6 +70,7 @@ mod tests {
         assert_eq!(epochs.end_offset_for(5, 7, 90), (4, 50));
         assert_eq!(epochs.end_offset_for(2, 7, 90), (2, 20));
         assert_eq!(epochs.end_offset_for(1, 7, 90), (1, 10));
+        assert_eq!(epochs.end_offset_for(-1, 7, 90), (-1, -1));
         assert_eq!(LeaderEpochs::default().end_offset_for(0, 0, 0), (0, 0));
     }
 

@@ -207,7 +207,7 @@ pub(super) fn change_each<R>(
                 durable = durable.max(position);
                 (ErrorCode::None, None)
             }
-            Err((error, message)) => (error, Some(StrBytes::from_string(message))),
+            Err((error, message)) => (error, (!message.is_empty()).then(|| StrBytes::from_string(message))),
         };
         changed.push(Changed { kind, name: name.clone(), error, message });
     }

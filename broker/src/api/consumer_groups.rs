@@ -3,8 +3,6 @@
 //! The coordinator decides; this room only translates. Heartbeat: 1 adds the pattern and wants the member to make up its own
 //! id. Describe: 1 tells which protocol a member speaks. Each group of a describe has its own outcome, in the order asked.
 //! Without `consumer` in `group.coordinator.rebalance.protocols` both answer UNSUPPORTED_VERSION, as Kafka does.
-//!
-//! Deliberate gaps: authorized operations are not computed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +20,7 @@ use protocol::messages::{
 use protocol::{ErrorCode, StrBytes, layouts};
 use uuid::Uuid;
 
+use super::authorized_operations;
 use super::group_membership::{ask, text, unexpected};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::{Broker, base64_id};
@@ -142,8 +141,9 @@ impl Api for ConsumerGroupDescribe {
             let described = join_all(request.group_ids.into_iter().map(|group_id| {
                 groups.ask(Request::ConsumerGroupDescribe { group_id: group_id.to_string() })
             }));
+            let operations = request.include_authorized_operations;
             let groups = described.await.into_iter().map(|response| match response {
-                group::Response::ConsumerGroupDescribe(group) => described_group(version, group),
+                group::Response::ConsumerGroupDescribe(group) => described_group(version, operations, group),
                 other => unreachable!("the coordinator answered another question: {other:?}"),
             });
             Response::encode(&ConsumerGroupDescribeResponse::default().with_groups(groups.collect()), version)
@@ -151,7 +151,7 @@ impl Api for ConsumerGroupDescribe {
     }
 }
 
-fn described_group(version: i16, group: group::DescribedConsumerGroup) -> DescribedGroup {
+fn described_group(version: i16, operations: bool, group: group::DescribedConsumerGroup) -> DescribedGroup {
     let members = group.members.into_iter().map(|member| {
         let described = Member::default()
             .with_member_id(member.member_id.into())
@@ -168,7 +168,11 @@ fn described_group(version: i16, group: group::DescribedConsumerGroup) -> Descri
             .with_target_assignment(assignment(member.target));
         if version >= 1 { described.with_member_type(i8::from(!member.is_classic)) } else { described }
     });
-    DescribedGroup::default()
+    let mut described = DescribedGroup::default();
+    if operations && group.error.is_none() {
+        described.authorized_operations = authorized_operations::GROUP;
+    }
+    described
         .with_error_code(group.error.code())
         .with_error_message(group.message.map(StrBytes::from))
         .with_group_id(StrBytes::from(group.group_id).into())

@@ -54,7 +54,7 @@ impl Api for CreatePartitions {
                 Err((error, message)) => CreatePartitionsTopicResult::default()
                     .with_name(topic.name)
                     .with_error_code(error.code())
-                    .with_error_message(Some(StrBytes::from_string(message))),
+                    .with_error_message((!message.is_empty()).then(|| StrBytes::from_string(message))),
             });
         }
         Reply::when_acknowledged(broker, durable, move |outcome| {
@@ -79,9 +79,8 @@ fn grow(
     validate_only: bool,
 ) -> Result<Option<Position>, Failure> {
     let name = asked.name.as_str();
-    let topic = broker.store.topic(name).ok_or_else(|| {
-        (ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.".to_owned())
-    })?;
+    let topic =
+        broker.store.topic(name).ok_or_else(|| (ErrorCode::UnknownTopicOrPartition, String::new()))?;
     if topics::is_internal(name) {
         let why = format!("{name} is an internal topic and keeps its partitions.");
         return Err((ErrorCode::InvalidTopicException, why));

@@ -3,7 +3,7 @@
 //! Version 1 asks for an endpoint type: 1 is brokers, anything else belongs to a controller's listener and is
 //! MISMATCHED_ENDPOINT_TYPE or UNSUPPORTED_ENDPOINT_TYPE (KIP-919).
 //!
-//! Deliberate gaps: authorized operations are not reported; no broker here is ever fenced (2).
+//! Deliberate gaps: no broker here is ever fenced (2).
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use protocol::messages::{ApiKey, BrokerId, DescribeClusterRequest, DescribeClusterResponse};
 use protocol::{ErrorCode, StrBytes, layouts};
 
+use super::authorized_operations;
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
 
@@ -27,19 +28,22 @@ impl Api for DescribeCluster {
     const LAYOUT: &'static Layout = &layouts::cluster::DESCRIBE_CLUSTER;
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: DescribeClusterRequest) -> Reply {
-        let failed = |error: ErrorCode, message| {
+        let failed = |error: ErrorCode, message: String| {
             let response = DescribeClusterResponse::default()
                 .with_error_code(error.code())
-                .with_error_message(Some(StrBytes::from_static_str(message)));
+                .with_error_message(Some(StrBytes::from_string(message)));
             context.reply(&response)
         };
         match request.endpoint_type {
             BROKERS => {}
             CONTROLLERS => {
                 let message = "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER";
-                return failed(ErrorCode::MismatchedEndpointType, message);
+                return failed(ErrorCode::MismatchedEndpointType, message.to_owned());
             }
-            _ => return failed(ErrorCode::UnsupportedEndpointType, "Unsupported endpoint type"),
+            other => {
+                let message = format!("Unsupported endpoint type {other}");
+                return failed(ErrorCode::UnsupportedEndpointType, message);
+            }
         }
         let (host, port) = &context.connection.advertised;
         let node = DescribeClusterBroker::default()
@@ -47,10 +51,13 @@ impl Api for DescribeCluster {
             .with_host(host.clone())
             .with_port(i32::from(*port))
             .with_rack(broker.config.broker_rack.clone().map(StrBytes::from_string));
-        let response = DescribeClusterResponse::default()
+        let mut response = DescribeClusterResponse::default()
             .with_cluster_id(StrBytes::from_string(broker.cluster_id.clone()))
             .with_controller_id(BrokerId(broker.config.node_id))
             .with_brokers(vec![node]);
+        if request.include_cluster_authorized_operations {
+            response.cluster_authorized_operations = authorized_operations::CLUSTER;
+        }
         context.reply(&response)
     }
 }

@@ -1,10 +1,10 @@
 //! DescribeTopicPartitions (75), version 0: topics with their partitions, page by page (KIP-966).
 //!
 //! Topics come in order of name, all of them when none is named. A page holds at most the asked number of partitions, and
-//! never more than 2000; the cursor of a cut answer names the topic and partition to go on with.
+//! never more than 2000; the cursor of a cut answer names the topic and partition to go on with. A cursor before partition
+//! 0 is INVALID_REQUEST for every topic. Each topic tells what the client may do with it.
 //!
-//! Deliberate gaps: authorized operations are not reported; eligible leader replicas are always empty, there is one
-//! replica.
+//! Deliberate gaps: eligible leader replicas are always empty, there is one replica.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use protocol::messages::{
 use protocol::{ErrorCode, StrBytes, layouts};
 use storage::{PartitionLog, Topic};
 
+use super::authorized_operations;
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
 use crate::topics;
@@ -40,6 +41,11 @@ impl Api for DescribeTopicPartitions {
         context: &RequestContext<'_>,
         request: DescribeTopicPartitionsRequest,
     ) -> Reply {
+        if request.cursor.as_ref().is_some_and(|cursor| cursor.partition_index < 0) {
+            let refused =
+                request.topics.into_iter().map(|topic| failed(topic.name, ErrorCode::InvalidRequest));
+            return context.reply(&DescribeTopicPartitionsResponse::default().with_topics(refused.collect()));
+        }
         let all = request.topics.is_empty();
         let names: BTreeSet<String> = if all {
             broker.store.topics().iter().map(|topic| topic.name().to_string()).collect()
@@ -64,6 +70,9 @@ impl Api for DescribeTopicPartitions {
             if page.next.is_some() {
                 break;
             }
+        }
+        for topic in &mut page.topics {
+            topic.topic_authorized_operations = authorized_operations::TOPIC;
         }
         let response =
             DescribeTopicPartitionsResponse::default().with_topics(page.topics).with_next_cursor(page.next);
@@ -136,7 +145,9 @@ fn unknown(name: String) -> DescribeTopicPartitionsResponseTopic {
         Ok(()) => ErrorCode::UnknownTopicOrPartition,
         Err(_) => ErrorCode::InvalidTopicException,
     };
-    DescribeTopicPartitionsResponseTopic::default()
-        .with_error_code(error.code())
-        .with_name(Some(TopicName(StrBytes::from_string(name))))
+    failed(TopicName(StrBytes::from_string(name)), error)
+}
+
+fn failed(name: TopicName, error: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic::default().with_error_code(error.code()).with_name(Some(name))
 }

@@ -12,7 +12,7 @@
 //! its records, by first offset; for level 0 the list is null, which old clients rely on.
 //!
 //! Deliberate gaps: no preferred replica (11), no `current_leader` (12) or `node_endpoints` (16): this broker leads
-//! everything. Requests of followers are served as a consumer's.
+//! everything. Nobody else has a replica, so whoever asks as one gets NOT_LEADER_OR_FOLLOWER.
 
 mod limits;
 mod looked;
@@ -21,10 +21,10 @@ mod plan;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::fetch_response::{FetchResponse, encode};
+use protocol::fetch_response::{FetchResponse, FetchedPartition, FetchedTopic, encode};
 use protocol::layout::Layout;
-use protocol::layouts;
 use protocol::messages::{ApiKey, FetchRequest, FetchResponse as FetchMessage};
+use protocol::{ErrorCode, layouts};
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
@@ -41,6 +41,10 @@ impl Api for Fetch {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: FetchRequest) -> Reply {
         let version = context.version();
+        if !matches!(request.isolation_level, 0 | 1) {
+            let response = refused(version, &request, ErrorCode::UnknownServerError);
+            return Reply::Now(Response { chunks: encode(version, &response) });
+        }
         let by_id = version >= plan::FIRST_VERSION_WITH_IDS;
         let session = match broker.fetch_sessions.begin(broker.clock.now_ms(), by_id, &request) {
             Ok(session) => session,
@@ -59,6 +63,27 @@ impl Api for Fetch {
         drop(looked);
         Reply::Later(Box::pin(long_poll(Arc::clone(broker), plan, Duration::from_millis(max_wait))))
     }
+}
+
+/// The answer to a request that is wrong as a whole. Clients below version 13 may not look at its own error (Kafka
+/// `FetchRequest.getErrorResponse`).
+fn refused(version: i16, request: &FetchRequest, error_code: ErrorCode) -> FetchResponse {
+    let named = if version < plan::FIRST_VERSION_WITH_IDS { &request.topics[..] } else { &[] };
+    let topics = named.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|asked| FetchedPartition {
+            partition_index: asked.partition,
+            error_code,
+            aborted_transactions: Some(Vec::new()),
+            ..FetchedPartition::default()
+        });
+        FetchedTopic {
+            name: topic.topic.0.clone(),
+            topic_id: topic.topic_id,
+            partitions: partitions.collect(),
+        }
+    });
+    let (topics, session_id) = (topics.collect(), request.session_id);
+    FetchResponse { error_code, session_id, topics, ..FetchResponse::default() }
 }
 
 async fn long_poll(broker: Arc<Broker>, plan: Arc<Plan>, max_wait: Duration) -> Response {

@@ -1,8 +1,9 @@
 //! FindCoordinator (10), versions 0 to 6: which broker coordinates a group or a transactional id.
 //!
 //! This node coordinates everything. Version 0 knows groups only, 1 adds the key type, 4 asks for many keys at once, 6 adds
-//! share groups (key type 2). A key type that the version does not have is INVALID_REQUEST. Kafka makes the coordinator's
-//! topic at this moment; here it is made when the first group writes, so there is nothing to wait for.
+//! share groups (key type 2). A key type that the version does not have, or a key that is none of a share group, is
+//! INVALID_REQUEST. Kafka makes the coordinator's topic at this moment; here it is made when the first group writes, so
+//! there is nothing to wait for.
 //!
 //! Deliberate gaps: share groups are not served, their keys are answered COORDINATOR_NOT_AVAILABLE.
 
@@ -19,6 +20,8 @@ use crate::broker::Broker;
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
+/// Kafka's own message for INVALID_REQUEST.
+const MALFORMED: &str = "This most likely occurs because of a request being malformed by the client library or the message was sent to an incompatible broker. See the broker logs for more details.";
 
 pub(super) struct FindCoordinator;
 
@@ -30,7 +33,8 @@ impl Api for FindCoordinator {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: FindCoordinatorRequest) -> Reply {
         let version = context.version();
-        let find = |key: StrBytes| coordinator(broker, context, request.key_type, key);
+        let key_type = request.key_type;
+        let find = |key: StrBytes| coordinator(broker, context, key_type, key);
         let response = if version >= 4 {
             let coordinators = request.coordinator_keys.into_iter().map(find).collect();
             FindCoordinatorResponse::default().with_coordinators(coordinators)
@@ -41,34 +45,60 @@ impl Api for FindCoordinator {
                 .with_node_id(found.node_id)
                 .with_host(found.host)
                 .with_port(found.port);
-            if version >= 1 { response.with_error_message(found.error_message) } else { response }
+            let message = if found.error_code == ErrorCode::None.code() { "NONE" } else { MALFORMED };
+            let message = Some(StrBytes::from_static_str(message));
+            if version >= 1 { response.with_error_message(message) } else { response }
         };
         context.reply(&response)
     }
 }
 
+/// Without a message, as Kafka's, but for a key type that makes the whole request wrong.
 fn coordinator(broker: &Broker, context: &RequestContext<'_>, key_type: i8, key: StrBytes) -> Coordinator {
-    let error = match key_type {
-        GROUP => None,
-        TRANSACTION if key.is_empty() => Some(ErrorCode::InvalidRequest),
-        TRANSACTION => None,
-        SHARE if context.version() >= 6 => Some(ErrorCode::CoordinatorNotAvailable),
-        _ => Some(ErrorCode::InvalidRequest),
+    let (error, message) = match key_type {
+        TRANSACTION if key.is_empty() => (Some(ErrorCode::InvalidRequest), ""),
+        GROUP | TRANSACTION => (None, ""),
+        SHARE if context.version() >= 6 && is_share_key(&key) => {
+            (Some(ErrorCode::CoordinatorNotAvailable), "")
+        }
+        SHARE => (Some(ErrorCode::InvalidRequest), ""),
+        _ => (Some(ErrorCode::InvalidRequest), MALFORMED),
     };
-    let found = Coordinator::default().with_key(key);
+    let found =
+        Coordinator::default().with_key(key).with_error_message(Some(StrBytes::from_static_str(message)));
     match error {
-        Some(error) => found
-            .with_node_id((-1).into())
-            .with_port(-1)
-            .with_error_code(error.code())
-            .with_error_message(Some(StrBytes::from_static_str(error.name()))),
+        Some(error) => found.with_node_id((-1).into()).with_port(-1).with_error_code(error.code()),
         None => {
             let (host, port) = &context.connection.advertised;
             found
                 .with_node_id(broker.config.node_id.into())
                 .with_host(host.clone())
                 .with_port(i32::from(*port))
-                .with_error_message(Some(StrBytes::from_static_str("NONE")))
         }
+    }
+}
+
+/// Group, topic id and partition (Kafka `SharePartitionKey.validate`).
+fn is_share_key(key: &str) -> bool {
+    let parts: Vec<_> = key.split(':').collect();
+    let [group, topic_id, partition] = parts[..] else { return false };
+    let of_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !group.trim().is_empty()
+        && topic_id.len() == 22
+        && topic_id.bytes().all(of_id)
+        && partition.parse::<i32>().is_ok()
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::is_share_key;
+
+    #[test]
+    fn share_keys_have_a_group_a_topic_id_and_a_partition() {
+        assert!(is_share_key("g:AAAAAAAAAAAAAAAAAAAAAg:0"));
+        for wrong in ["", "g", "g:AAAAAAAAAAAAAAAAAAAAAg", " :AAAAAAAAAAAAAAAAAAAAAg:0", "g:short:0"] {
+            assert!(!is_share_key(wrong), "{wrong}");
+        }
+        assert!(!is_share_key("g:AAAAAAAAAAAAAAAAAAAAAg:zero"));
     }
 }

@@ -16,6 +16,7 @@ use protocol::messages::{
 use protocol::newer::{DeleteGroupsRequest, DeleteGroupsResponse};
 use protocol::{ErrorCode, StrBytes, layouts, messages};
 
+use super::authorized_operations;
 use super::group_membership::{ask, unexpected};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
@@ -81,8 +82,9 @@ impl Api for DescribeGroups {
                 };
                 groups.ask(Request::DescribeGroup(describe))
             }));
+            let operations = request.include_authorized_operations;
             let groups = described.await.into_iter().map(|response| match response {
-                group::Response::DescribeGroup(group) => described_group(version, group),
+                group::Response::DescribeGroup(group) => described_group(version, operations, group),
                 other => unreachable!("the coordinator answered another question: {other:?}"),
             });
             Response::encode(&DescribeGroupsResponse::default().with_groups(groups.collect()), version)
@@ -90,7 +92,7 @@ impl Api for DescribeGroups {
     }
 }
 
-fn described_group(version: i16, group: group::DescribedGroup) -> DescribedGroup {
+fn described_group(version: i16, operations: bool, group: group::DescribedGroup) -> DescribedGroup {
     let members = group.members.into_iter().map(|member| {
         let instance = if version >= 4 { member.group_instance_id } else { None };
         DescribedGroupMember::default()
@@ -106,7 +108,11 @@ fn described_group(version: i16, group: group::DescribedGroup) -> DescribedGroup
             true => format!("Group {} is not a classic group.", group.group_id).into(),
             false => format!("Group {} not found.", group.group_id).into(),
         });
-    DescribedGroup::default()
+    let mut described = DescribedGroup::default();
+    if operations && group.error.is_none() {
+        described.authorized_operations = authorized_operations::GROUP;
+    }
+    described
         .with_error_code(group.error.code())
         .with_error_message(missing)
         .with_group_id(StrBytes::from(group.group_id).into())

@@ -108,7 +108,8 @@ fn altered(
                     if verb == "APPEND" { appended(current, value) } else { subtracted(current, value) };
                 configs.insert(name.to_owned(), changed);
             }
-            other => return Err(invalid_request(&format!("Unknown operations type {other}"))),
+            // Kafka stumbles over an operation that it does not know.
+            _ => return Err((ErrorCode::UnknownServerError, String::new())),
         }
     }
     Ok(configs)

@@ -4,17 +4,17 @@
 //! greatest timestamp (7+); -4 the local log start, the same as -2 without remote storage (8+); -5 the last offset in
 //! remote storage, and -6 the first that waits to go there, always -1 here (9+, 11+). A timestamp finds the first record, in offset order, that is as new; finding none
 //! is offset -1 without error. A special timestamp that the version does not have is UNSUPPORTED_VERSION for its
-//! partition, a partition that is named twice INVALID_REQUEST (Kafka `ReplicaManager.fetchOffset`).
+//! partition; a partition that is named twice is INVALID_REQUEST, once (Kafka `ReplicaManager.fetchOffset`).
 //!
 //! Deliberate gaps: `timeout_ms` (10) is for remote storage and not looked at.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use protocol::layout::Layout;
 use protocol::messages::list_offsets_request::ListOffsetsPartition;
 use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
-use protocol::messages::{ApiKey, ListOffsetsRequest, ListOffsetsResponse};
+use protocol::messages::{ApiKey, ListOffsetsRequest, ListOffsetsResponse, TopicName};
 use protocol::{ErrorCode, layouts, newer};
 use storage::{PartitionLog, Store, TimestampOffset, Topic};
 
@@ -68,12 +68,16 @@ fn searches(request: &ListOffsetsRequest) -> bool {
 
 fn answer(store: &Store, version: i16, request: &ListOffsetsRequest) -> newer::ListOffsetsResponse {
     let committed = request.isolation_level == READ_COMMITTED;
-    let twice = named_twice(request);
+    let times = times_named(request);
+    let mut told = HashSet::new();
     let topics = request.topics.iter().map(|asked| {
         let topic = store.topic(&asked.name);
-        let partitions = asked.partitions.iter().map(|partition| {
+        let first = |partition: &&ListOffsetsPartition| told.insert((&asked.name, partition.partition_index));
+        let partitions = asked.partitions.iter().filter(first).map(|partition| {
             let index = partition.partition_index;
-            let found = if twice.contains(&(asked.name.as_str(), index)) {
+            let found = if !matches!(request.isolation_level, 0 | READ_COMMITTED) {
+                Err(ErrorCode::UnknownServerError)
+            } else if times[&(&asked.name, index)] > 1 {
                 Err(ErrorCode::InvalidRequest)
             } else {
                 look_up(store, topic.as_deref(), version, committed, partition)
@@ -84,20 +88,19 @@ fn answer(store: &Store, version: i16, request: &ListOffsetsRequest) -> newer::L
             .with_name(asked.name.clone())
             .with_partitions(partitions.collect())
     });
+    let topics = topics.filter(|topic| !topic.partitions.is_empty());
     ListOffsetsResponse::default().with_topics(topics.collect()).into()
 }
 
-fn named_twice(request: &ListOffsetsRequest) -> HashSet<(&str, i32)> {
-    let (mut once, mut twice) = (HashSet::new(), HashSet::new());
+/// How often each partition is in the request.
+fn times_named(request: &ListOffsetsRequest) -> HashMap<(&TopicName, i32), usize> {
+    let mut times = HashMap::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
-            let named = (topic.name.as_str(), partition.partition_index);
-            if !once.insert(named) {
-                twice.insert(named);
-            }
+            *times.entry((&topic.name, partition.partition_index)).or_default() += 1;
         }
     }
-    twice
+    times
 }
 
 fn look_up(

@@ -3,11 +3,12 @@
 //! Version 0 asks for all topics with an empty list, later ones with null, and then an empty list asks for none. A topic
 //! asked for by name is created when the request and the broker allow it, and is in the same answer: Kafka answers
 //! UNKNOWN_TOPIC_OR_PARTITION first, which not every client retries. The answer waits until the creation is durable. From
-//! version 12 topics may be asked for by id; an id at an earlier version is INVALID_REQUEST (`KafkaApis`).
+//! version 12 topics may be asked for by id; an id at an earlier version is INVALID_REQUEST (`KafkaApis`). A topic that is
+//! asked for twice is answered once. Version 8 tells what the client may do, when asked.
 //!
-//! Deliberate gaps: authorized operations are not reported (there are no ACLs yet), so their fields hold -2147483648 as
-//! from a broker without authorizer data.
+//! Deliberate gaps: none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::layout::Layout;
@@ -18,7 +19,9 @@ use protocol::messages::metadata_response::{
 use protocol::messages::{ApiKey, BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use protocol::{ErrorCode, StrBytes, layouts};
 use storage::{Position, Topic};
+use uuid::Uuid;
 
+use super::authorized_operations;
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::topics;
@@ -37,69 +40,104 @@ impl Api for Metadata {
             None => true,
             Some(topics) => version == 0 && topics.is_empty(),
         };
+        let asked = request.topics.unwrap_or_default();
+        if let Some(error) = refusal(version, &asked) {
+            return context.reply(&refused(asked, error));
+        }
         let mut durable = None;
-        let topics = if all {
+        let mut topics: Vec<_> = if all {
             broker.store.topics().iter().map(|topic| described(broker, topic)).collect()
         } else {
-            let asked = request.topics.unwrap_or_default();
             let create = version < 4 || request.allow_auto_topic_creation;
-            asked.into_iter().map(|topic| answer(broker, version, create, topic, &mut durable)).collect()
+            answers(broker, create, asked, &mut durable)
         };
+        if request.include_topic_authorized_operations {
+            // Not where only an id is known (`KafkaApis`).
+            for topic in topics.iter_mut().filter(|topic| topic.name.is_some()) {
+                topic.topic_authorized_operations = authorized_operations::TOPIC;
+            }
+        }
         let (host, port) = &context.connection.advertised;
         let node = MetadataResponseBroker::default()
             .with_node_id(BrokerId(broker.config.node_id))
             .with_host(host.clone())
             .with_port(i32::from(*port))
             .with_rack(broker.config.broker_rack.clone().map(StrBytes::from_string));
-        let response = MetadataResponse::default()
+        let mut response = MetadataResponse::default()
             .with_brokers(vec![node])
             .with_cluster_id(Some(StrBytes::from_string(broker.cluster_id.clone())))
             .with_controller_id(BrokerId(broker.config.node_id))
             .with_topics(topics);
+        if request.include_cluster_authorized_operations {
+            response.cluster_authorized_operations = authorized_operations::CLUSTER;
+        }
         Reply::when_acknowledged(broker, durable, move |outcome| {
             Response::encode(&with_outcome(response, outcome), version)
         })
     }
 }
 
+/// Why a request is answered with nothing but an error. From version 12 on names do not count beside an id, and a missing
+/// name without one is an accident in Kafka.
+fn refusal(version: i16, asked: &[MetadataRequestTopic]) -> Option<ErrorCode> {
+    let by_id = asked.iter().any(|topic| !topic.topic_id.is_nil());
+    let nameless = asked.iter().any(|topic| topic.name.is_none());
+    match version {
+        ..12 => (by_id || nameless).then_some(ErrorCode::InvalidRequest),
+        _ => (!by_id && nameless).then_some(ErrorCode::UnknownServerError),
+    }
+}
+
+/// Kafka's `MetadataRequest.getErrorResponse`: not even the brokers.
+fn refused(asked: Vec<MetadataRequestTopic>, error: ErrorCode) -> MetadataResponse {
+    let topics = asked.into_iter().map(|topic| {
+        MetadataResponseTopic::default()
+            .with_error_code(error.code())
+            .with_name(Some(topic.name.unwrap_or_default()))
+            .with_topic_id(topic.topic_id)
+    });
+    MetadataResponse::default().with_controller_id(BrokerId(-1)).with_topics(topics.collect())
+}
+
+/// The topics asked for, each once. As soon as one is asked for by id, names do not count.
+fn answers(
+    broker: &Broker,
+    create: bool,
+    asked: Vec<MetadataRequestTopic>,
+    durable: &mut Option<Position>,
+) -> Vec<MetadataResponseTopic> {
+    let ids: BTreeSet<Uuid> = asked.iter().map(|topic| topic.topic_id).filter(|id| !id.is_nil()).collect();
+    if ids.is_empty() {
+        let mut seen = BTreeSet::new();
+        let names = asked.into_iter().filter_map(|topic| topic.name).filter(|name| seen.insert(name.clone()));
+        return names.map(|name| answer(broker, create, name, durable)).collect();
+    }
+    let by_id = |id| match broker.store.topic_by_id(id) {
+        Some(topic) => described(broker, &topic),
+        None => MetadataResponseTopic::default()
+            .with_error_code(ErrorCode::UnknownTopicId.code())
+            .with_name(None)
+            .with_topic_id(id),
+    };
+    ids.into_iter().map(by_id).collect()
+}
+
 fn answer(
     broker: &Broker,
-    version: i16,
     create: bool,
-    asked: MetadataRequestTopic,
+    name: TopicName,
     durable: &mut Option<Position>,
 ) -> MetadataResponseTopic {
-    let by_id = !asked.topic_id.is_nil();
-    if version < 12 && (by_id || asked.name.is_none()) {
-        return failed(version, asked, ErrorCode::InvalidRequest);
-    }
-    if by_id {
-        return match broker.store.topic_by_id(asked.topic_id) {
-            Some(topic) => described(broker, &topic),
-            None => failed(version, asked.with_name(None), ErrorCode::UnknownTopicId),
-        };
-    }
-    let Some(name) = &asked.name else {
-        return failed(version, asked, ErrorCode::InvalidRequest);
-    };
-    match topics::find_or_create(broker, name, create) {
+    match topics::find_or_create(broker, &name, create) {
         Ok((topic, created)) => {
             *durable = (*durable).max(created);
             described(broker, &topic)
         }
-        Err(error) => failed(version, asked, error),
+        Err(error) => MetadataResponseTopic::default()
+            .with_error_code(error.code())
+            .with_is_internal(topics::is_internal(&name))
+            .with_name(Some(name)),
     }
-}
-
-/// Only version 12 and later may leave the name out.
-fn failed(version: i16, asked: MetadataRequestTopic, error: ErrorCode) -> MetadataResponseTopic {
-    let name = if version < 12 { Some(asked.name.unwrap_or_default()) } else { asked.name };
-    let internal = name.as_ref().is_some_and(|name| topics::is_internal(name));
-    MetadataResponseTopic::default()
-        .with_error_code(error.code())
-        .with_name(name)
-        .with_topic_id(asked.topic_id)
-        .with_is_internal(internal)
 }
 
 fn described(broker: &Broker, topic: &Topic) -> MetadataResponseTopic {

@@ -81,7 +81,7 @@ impl Masks {
                 let masked = elements.iter().map(|element| self.masked(api, variables, path, element));
                 let mut masked: Vec<_> = masked.collect();
                 if kinds.contains(&Kind::Unordered) {
-                    masked.sort_by_key(Value::to_string);
+                    masked.sort_by_key(|element| (name(element).map(str::to_owned), element.to_string()));
                 }
                 Value::Array(masked)
             }
@@ -112,6 +112,11 @@ impl Masks {
         };
         self.0.iter().filter(applies).map(|rule| rule.kind).collect()
     }
+}
+
+/// What an element of a list is called, if it is called something.
+pub(super) fn name(element: &Value) -> Option<&str> {
+    ["name", "groupId", "topicId", "topic"].iter().find_map(|field| element.get(field)?.as_str())
 }
 
 /// `text` with every time of today in it, thirteen digits in a row, replaced.

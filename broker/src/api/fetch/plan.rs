@@ -3,6 +3,8 @@
 //! Made once per request; looking again finds what is there by then. Invariant: topics that do not exist are decided
 //! when the plan is made, everything that can change while the fetch waits is looked at each time.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use protocol::fetch_response::{EpochEndOffset, FetchResponse, FetchedPartition, FetchedTopic};
@@ -30,6 +32,8 @@ pub(super) struct Plan {
     min_bytes: usize,
     max_bytes: usize,
     committed: bool,
+    /// Who asks has the id of a broker.
+    follower: bool,
     session: Begun,
     topics: Vec<PlannedTopic>,
 }
@@ -86,6 +90,7 @@ impl Plan {
             min_bytes: bytes(request.min_bytes).min(max_bytes),
             max_bytes,
             committed: request.isolation_level == READ_COMMITTED,
+            follower: request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0,
             session,
             topics,
         }
@@ -150,7 +155,11 @@ impl Plan {
             let committed_from = self.committed.then_some(planned.asked.from);
             Ok((fetched, located.map(|located| PartitionLocated { log, located, committed_from })))
         });
-        looked.unwrap_or_else(|error_code| (failed(planned.index, error_code), None))
+        looked.unwrap_or_else(|error_code| {
+            // Kafka has two places that say no, and they fill in different emptiness.
+            let aborted_transactions = planned.log.is_err().then(Vec::new);
+            (FetchedPartition { aborted_transactions, ..failed(planned.index, error_code) }, None)
+        })
     }
 
     fn log(
@@ -167,6 +176,10 @@ impl Plan {
             });
         }
         partition::check_leader_epoch(log, planned.asked.leader_epoch)?;
+        if self.follower {
+            // No other broker has a replica (Kafka `Partition.followerReplicaOrThrow`).
+            return Err(ErrorCode::NotLeaderOrFollower);
+        }
         let high_watermark = log.high_watermark();
         // It may have moved beyond what was seen of the high watermark.
         let last_stable_offset = log.last_stable_offset().min(high_watermark);
@@ -204,6 +217,10 @@ impl Look<'_> {
         planned: &Planned,
         limit: Offset,
     ) -> Result<Option<Located>, ErrorCode> {
+        if planned.asked.max_bytes < 0 {
+            // Kafka's `LogSegment.read` throws, which it does only where there is something to read.
+            return Err(ErrorCode::UnknownServerError);
+        }
         let share = self.budget.share(bytes(planned.asked.max_bytes));
         let Share { max_bytes, at_least_one } = share;
         if max_bytes == 0 && !at_least_one {
@@ -227,13 +244,32 @@ impl Look<'_> {
     }
 }
 
+/// A partition that is named twice is fetched once, in its first place, as it was asked for last (Kafka
+/// `FetchRequest.fetchData`).
 fn of_request(store: &Store, version: i16, topics: &[FetchTopic]) -> Vec<PlannedTopic> {
-    let topics = topics.iter().map(|topic| {
+    let mut planned: Vec<PlannedTopic> = Vec::with_capacity(topics.len());
+    let mut seen = HashMap::new();
+    for topic in topics {
         let found = find(store, version, &topic.topic, topic.topic_id);
-        let planned = topic.partitions.iter().map(|asked| found.planned(asked.partition, asked.into(), 0));
-        PlannedTopic { name: topic.topic.0.clone(), id: topic.topic_id, partitions: planned.collect() }
-    });
-    topics.collect()
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in &topic.partitions {
+            let partition = found.planned(asked.partition, asked.into(), 0);
+            match seen.entry((topic.topic.as_str(), topic.topic_id, asked.partition)) {
+                Entry::Vacant(new) => {
+                    new.insert((planned.len(), partitions.len()));
+                    partitions.push(partition);
+                }
+                Entry::Occupied(earlier) => match *earlier.get() {
+                    (of, at) if of == planned.len() => partitions[at] = partition,
+                    (of, at) => planned[of].partitions[at] = partition,
+                },
+            }
+        }
+        if !partitions.is_empty() {
+            planned.push(PlannedTopic { name: topic.topic.0.clone(), id: topic.topic_id, partitions });
+        }
+    }
+    planned
 }
 
 /// A session's partitions in its order: those of one topic that follow each other are answered together.

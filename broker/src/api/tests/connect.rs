@@ -137,7 +137,39 @@ fn bad_names_are_an_error_of_their_topic_alone() {
     let response =
         metadata(&client, 9, Some(vec![named("a b"), named("good"), named("go.od"), named("go_od")]));
     let codes: Vec<i16> = response.topics.iter().map(|topic| topic.error_code).collect();
-    assert_eq!(codes, [17, 0, 0, 17]);
+    assert_eq!(codes, [17, 0, 0, 3], "as in Kafka a colliding name is just not there");
+}
+
+#[test]
+fn a_topic_is_answered_once_and_names_do_not_count_beside_an_id() {
+    let client = Client::new();
+    let id = client.create("a", 1, &[]);
+    assert_eq!(metadata(&client, 9, Some(vec![named("a"), named("a")])).topics.len(), 1);
+    let both =
+        vec![named("a"), named("b"), MetadataRequestTopic::default().with_name(None).with_topic_id(id)];
+    let topics = metadata(&client, 12, Some(both)).topics;
+    assert_eq!((topics.len(), topics[0].name.clone()), (1, Some(topic_name("a"))));
+    let nameless = metadata(&client, 12, Some(vec![MetadataRequestTopic::default().with_name(None)]));
+    assert_eq!(
+        (nameless.topics[0].error_code, nameless.brokers.len(), nameless.controller_id.0),
+        (-1, 0, -1)
+    );
+}
+
+#[test]
+fn what_the_client_may_do_is_told_when_it_asks() {
+    let client = Client::new();
+    client.create("a", 1, &[]);
+    let request = MetadataRequest::default()
+        .with_topics(Some(vec![named("a"), named("a b")]))
+        .with_include_topic_authorized_operations(true)
+        .with_include_cluster_authorized_operations(true);
+    let response: MetadataResponse = client.call(ApiKey::Metadata, 9, &request);
+    let told: Vec<i32> = response.topics.iter().map(|topic| topic.topic_authorized_operations).collect();
+    assert_eq!((told, response.cluster_authorized_operations), (vec![3576, 3576], 8096));
+    let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
+    let response: DescribeClusterResponse = client.call(ApiKey::DescribeCluster, 0, &request);
+    assert_eq!(response.cluster_authorized_operations, 8096);
 }
 
 #[test]

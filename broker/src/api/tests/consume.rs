@@ -116,12 +116,38 @@ fn offsets_outside_the_log_are_out_of_range_and_its_end_is_not() {
 }
 
 #[test]
+fn a_partition_named_twice_is_fetched_once_as_it_was_asked_for_last() {
+    let client = Client::new();
+    client.create("t", 2, &[]);
+    client.fill("t", 0, &["a", "b"]);
+    let answers = fetch(&client, 12, &request("t", vec![partition(0, 0), partition(1, 0), partition(0, 1)]));
+    let indexes: Vec<i32> = answers.iter().map(|answer| answer.partition_index).collect();
+    assert_eq!((indexes, batches(&answers[0])), (vec![0, 1], vec![1]));
+}
+
+#[test]
+fn fetches_that_kafka_does_not_serve_are_refused_with_its_codes() {
+    let client = Client::new();
+    client.create("t", 1, &[]);
+    client.fill("t", 0, &["a"]);
+    let asked = |partition: FetchPartition| request("t", vec![partition]);
+    let code = |request: &FetchRequest| {
+        let response: FetchResponse = client.call(ApiKey::Fetch, 11, request);
+        response.responses[0].partitions[0].error_code
+    };
+    assert_eq!(code(&asked(partition(0, 0)).with_replica_id(BrokerId(77))), 6);
+    assert_eq!(code(&asked(partition(0, 0)).with_isolation_level(9)), -1);
+    assert_eq!(code(&asked(partition(0, 0).with_partition_max_bytes(-1))), -1);
+    assert_eq!(code(&asked(partition(0, 1).with_partition_max_bytes(-1))), 0, "nothing to read there");
+}
+
+#[test]
 fn unknown_topics_are_told_apart_by_name_and_by_id() {
     let client = Client::new();
     let id = client.create("t", 1, &[]);
     client.fill("t", 0, &["a"]);
     let by_name = fetch(&client, 12, &request("missing", vec![partition(0, 0)])).remove(0);
-    assert_eq!(by_name.error_code, 3);
+    assert_eq!((by_name.error_code, by_name.aborted_transactions), (3, Some(Vec::new())));
     let by_id = |id| {
         let topic = FetchTopic::default().with_topic_id(id).with_partitions(vec![partition(0, 0)]);
         fetch(&client, 17, &request("t", Vec::new()).with_topics(vec![topic])).remove(0)
@@ -398,7 +424,7 @@ fn a_partition_named_twice_and_one_that_is_not_there_are_errors() {
     let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
     let response: ListOffsetsResponse = client.call(ApiKey::ListOffsets, 7, &request);
     let codes: Vec<i16> = response.topics[0].partitions.iter().map(|answer| answer.error_code).collect();
-    assert_eq!(codes, [42, 0, 42, 3]);
+    assert_eq!(codes, [42, 0, 3], "the one that is named twice is answered once");
 }
 
 #[test]
