@@ -1,11 +1,18 @@
 //! The smallest possible raw Kafka client: Metadata v1 to see that a broker serves, Fetch v10 to see the stored
-//! record batches as they are. The cases use it for what every client hides: codec, producer id, sequences.
+//! record batches as they are. The cases use it for what every client hides: codec, producer id, sequences. `transactions`
+//! has what is asked about transactions.
+
+mod transactions;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+
+pub use transactions::{
+    ActiveProducer, KnownTransaction, Marker, active_producers, end_offset, transactions, write_marker,
+};
 
 const FETCH: i16 = 1;
 const METADATA: i16 = 3;
