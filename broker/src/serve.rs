@@ -3,6 +3,9 @@
 //! Shared by `onelog` and `onelog dev`.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use anyhow::Context as _;
 use broker::config::{Flag, HostPort};
@@ -44,10 +47,12 @@ pub(crate) fn run(
         }
         tracing::info!("{summary}");
         announce(&address)?;
+        tell_service_manager("READY=1");
         tell_container_tools(node_id)
     };
     let stopped = shutdown::until_signalled(ready, |signal| {
         tracing::info!(signal, "stopping");
+        tell_service_manager("STOPPING=1");
         server.stop()
     });
     if let Some(path) = &ready_file {
@@ -61,6 +66,19 @@ pub(crate) fn run(
     stopped.with_context(place)?.context("the log was not closed cleanly; the next start recovers it")?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// One datagram to the socket that systemd names (`Type=notify`, sd_notify(3)). Nothing where there is none.
+fn tell_service_manager(state: &str) {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match name.as_bytes() {
+        [b'@', abstract_name @ ..] => SocketAddr::from_abstract_name(abstract_name),
+        _ => SocketAddr::from_pathname(&name),
+    };
+    let sent = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address));
+    if let Err(error) = sent {
+        tracing::warn!(%error, "the service manager was not told {state}");
+    }
 }
 
 /// The lines on standard output by which container test libraries recognise that a Kafka is ready. Not on a terminal.

@@ -147,3 +147,19 @@ fn config_print_shows_values_with_the_place_they_come_from() {
     let few = onelog().args(["config", "print", "--config"]).arg(&file).output().unwrap();
     assert_eq!(String::from_utf8(few.stdout).unwrap().lines().count(), 2);
 }
+
+#[test]
+fn a_service_manager_is_told_when_clients_are_served_and_when_it_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut running = Running(onelog().arg("dev").env("NOTIFY_SOCKET", &path).spawn().unwrap());
+    let mut message = [0; 64];
+    let length = socket.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"READY=1");
+    signal(running.0.id(), "TERM");
+    let length = socket.recv(&mut message).unwrap();
+    assert_eq!(&message[..length], b"STOPPING=1");
+    assert!(running.0.wait().unwrap().success());
+}

@@ -1,0 +1,2 @@
+#!/usr/bin/env bash
+exec /opt/bitnami/scripts/kafka/entrypoint.sh
