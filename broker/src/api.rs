@@ -43,6 +43,7 @@ mod offsets;
 mod produce;
 mod reassignments;
 mod reply;
+mod txn_offset_commit;
 mod update_features;
 mod write_txn_markers;
 
@@ -113,6 +114,7 @@ pub(crate) static APIS: &[Entry] = &[
     entry::<offsets::OffsetCommit>(),
     entry::<offsets::OffsetFetch>(),
     entry::<offsets::OffsetDelete>(),
+    entry::<txn_offset_commit::TxnOffsetCommit>(),
     entry::<group_admin::ListGroups>(),
     entry::<group_admin::DescribeGroups>(),
     entry::<group_admin::DeleteGroups>(),

@@ -59,8 +59,6 @@ const SHARE_STATE: &str = "between brokers, for share groups";
 const SECURITY: &str = "comes with security";
 const SHARE: &str = "share groups are not served";
 const STREAMS: &str = "streams groups are not served";
-const TRANSACTIONS: &str = "comes with transactions";
-const NEWER_GROUPS: &str = "comes with KIP-848 groups";
 
 /// A word on each API whose served versions are others than Kafka's. One that is no difference any more is not shown.
 #[rustfmt::skip]
@@ -68,12 +66,10 @@ const WORDS: &[(i16, &str)] = &[
     (0, "0 to 2 are advertised and refused, as on Kafka"),
     (17, SECURITY),
     (18, "5 is Kafka 4.4's: the client says whom it means"),
-    (28, TRANSACTIONS),
     (29, SECURITY), (30, SECURITY), (31, SECURITY), (36, SECURITY), (38, SECURITY), (39, SECURITY), (40, SECURITY),
     (41, SECURITY),
     (42, "3 is Kafka 4.4's: a sentence with each error"),
     (50, SECURITY), (51, SECURITY),
-    (68, NEWER_GROUPS), (69, NEWER_GROUPS),
     (71, "hidden, as Kafka hides it without a telemetry receiver"),
     (72, "hidden, as Kafka hides it without a telemetry receiver"),
     (76, SHARE), (77, SHARE), (78, SHARE), (79, SHARE), (88, STREAMS), (89, STREAMS), (90, SHARE), (91, SHARE), (92, SHARE),

@@ -41,10 +41,10 @@ pub(super) struct OffsetDelete;
 const BY_ID: i16 = 10;
 
 /// What was asked, in order, so that refused and accepted partitions can be answered side by side.
-type Asked = Vec<(TopicName, Vec<i32>)>;
+pub(super) type Asked = Vec<(TopicName, Vec<i32>)>;
 
 /// Outcome of each partition by topic and number.
-type Outcomes = HashMap<(String, i32), ErrorCode>;
+pub(super) type Outcomes = HashMap<(String, i32), ErrorCode>;
 
 impl Api for OffsetCommit {
     type Request = OffsetCommitRequest;
@@ -127,7 +127,7 @@ fn commit_response(asked: Asked, committed: group::PartitionErrors) -> Vec<Offse
     topics.collect()
 }
 
-fn outcomes(told: group::PartitionErrors) -> Outcomes {
+pub(super) fn outcomes(told: group::PartitionErrors) -> Outcomes {
     let flatten = |(topic, partitions): (String, Vec<(i32, ErrorCode)>)| {
         partitions.into_iter().map(move |(partition, error)| ((topic.clone(), partition), error))
     };
@@ -135,12 +135,12 @@ fn outcomes(told: group::PartitionErrors) -> Outcomes {
 }
 
 /// Partitions that the coordinator was not told about do not exist.
-fn outcome(outcomes: &Outcomes, topic: &TopicName, partition: i32) -> ErrorCode {
+pub(super) fn outcome(outcomes: &Outcomes, topic: &TopicName, partition: i32) -> ErrorCode {
     let key = (topic.to_string(), partition);
     outcomes.get(&key).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition)
 }
 
-fn exists(broker: &Broker, topic: &TopicName, partition: i32) -> bool {
+pub(super) fn exists(broker: &Broker, topic: &TopicName, partition: i32) -> bool {
     broker.store.topic(topic).is_some_and(|topic| topic.partition(partition).is_some())
 }
 

@@ -20,6 +20,7 @@ use super::group::{
     TxnOffsetCommit, WaiterId,
 };
 use super::load::Entry;
+use super::partition_for;
 use super::state_log::{EndsProcessOnPanic, Outcome, StateLog, TransactionalWrite, Write, now};
 use crate::broker::Broker;
 use crate::partition::Waits;
@@ -47,9 +48,15 @@ struct Asker {
 #[derive(Debug, Clone)]
 pub(crate) struct Groups {
     mailbox: mpsc::Sender<Message>,
+    partitions: i32,
 }
 
 impl Groups {
+    /// The partition of `__consumer_offsets` that holds the group.
+    pub(crate) fn partition_of(&self, group_id: &str) -> i32 {
+        partition_for(group_id, self.partitions)
+    }
+
     /// Asks the coordinator. Requests sent one after the other are handled in that order.
     pub(crate) async fn ask(&self, request: Request) -> Response {
         self.ask_verified(request, None).await
@@ -57,7 +64,6 @@ impl Groups {
 
     /// Asks the coordinator to commit offsets in a transaction. `verification` as the partition of the group gave it: the
     /// log refuses to open a transaction without.
-    #[allow(dead_code, reason = "TxnOffsetCommit needs the transaction coordinator")]
     pub(crate) async fn commit_in_transaction(
         &self,
         commit: TxnOffsetCommit,
@@ -162,7 +168,7 @@ impl Runtime {
         for partition in 0..partitions {
             runtime.load_partition(partition);
         }
-        (runtime, Groups { mailbox: sender })
+        (runtime, Groups { mailbox: sender, partitions })
     }
 
     /// Runs until it is stopped or the last [`Groups`] is dropped.

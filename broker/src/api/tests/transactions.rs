@@ -4,15 +4,20 @@ use protocol::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
 use protocol::messages::describe_producers_request::TopicRequest;
+use protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::produce_response::PartitionProduceResponse;
+use protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
     ApiKey, DescribeProducersRequest, DescribeProducersResponse, DescribeTransactionsRequest,
     DescribeTransactionsResponse, EndTxnRequest, EndTxnResponse, FindCoordinatorRequest,
     FindCoordinatorResponse, GroupId, InitProducerIdRequest, InitProducerIdResponse, ListTransactionsRequest,
-    ListTransactionsResponse, ProduceRequest, ProduceResponse, TransactionalId, WriteTxnMarkersRequest,
+    ListTransactionsResponse, OffsetFetchRequest, OffsetFetchResponse, ProduceRequest, ProduceResponse,
+    TransactionalId, TxnOffsetCommitRequest, TxnOffsetCommitResponse, WriteTxnMarkersRequest,
     WriteTxnMarkersResponse,
 };
 use protocol::record_batch_builder::RecordBatchBuilder;
@@ -367,6 +372,69 @@ fn offsets_of_a_group_join_the_transaction() {
     assert!(state.transaction_start_time_ms > 0);
     assert_eq!(client.end(4, "tx", me, true).0, OK);
     client.becomes("tx", "CompleteCommit");
+}
+
+impl Client {
+    fn commit_offset(&self, version: i16, name: &str, (producer_id, epoch): Producer, offset: i64) -> i16 {
+        let partition = TxnOffsetCommitRequestPartition::default().with_committed_offset(offset);
+        let topic = TxnOffsetCommitRequestTopic::default()
+            .with_name(topic_name("t"))
+            .with_partitions(vec![partition]);
+        let request = TxnOffsetCommitRequest::default()
+            .with_transactional_id(id(name))
+            .with_group_id(GroupId("g".into()))
+            .with_producer_id(producer_id.into())
+            .with_producer_epoch(epoch)
+            .with_topics(vec![topic]);
+        let response: TxnOffsetCommitResponse = self.call(ApiKey::TxnOffsetCommit, version, &request);
+        response.topics[0].partitions[0].error_code
+    }
+
+    fn committed_offset(&self) -> i64 {
+        let topic =
+            OffsetFetchRequestTopic::default().with_name(topic_name("t")).with_partition_indexes(vec![0]);
+        let request =
+            OffsetFetchRequest::default().with_group_id(GroupId("g".into())).with_topics(Some(vec![topic]));
+        let response: OffsetFetchResponse = self.call(ApiKey::OffsetFetch, 7, &request);
+        response.topics[0].partitions[0].committed_offset
+    }
+}
+
+#[test]
+fn offsets_that_a_transaction_commits_count_when_it_is_committed() {
+    let client = setup();
+    let me = client.begin("tx");
+    assert_eq!(client.commit_offset(5, "tx", me, 7), OK, "adds the group's partition by itself");
+    assert_eq!(client.committed_offset(), -1);
+    let (error, next) = client.end(5, "tx", me, true);
+    assert_eq!(error, OK);
+    client.becomes("tx", "CompleteCommit");
+    assert_eq!(client.committed_offset(), 7);
+    assert_eq!(client.commit_offset(5, "tx", next, 9), OK);
+    assert_eq!(client.end(5, "tx", next, false).0, OK);
+    client.becomes("tx", "CompleteAbort");
+    assert_eq!(client.committed_offset(), 7);
+    let stale = client.commit_offset(5, "tx", me, 11);
+    assert_eq!(stale, ErrorCode::InvalidProducerEpoch.code());
+}
+
+#[test]
+fn classic_client_that_did_not_add_the_group_cannot_commit_its_offsets() {
+    let client = setup();
+    let me = client.begin("tx");
+    let refused = client.commit_offset(3, "tx", me, 7);
+    assert_eq!(refused, ErrorCode::InvalidTxnState.code());
+    let request = AddOffsetsToTxnRequest::default()
+        .with_transactional_id(id("tx"))
+        .with_producer_id(me.0.into())
+        .with_producer_epoch(me.1)
+        .with_group_id(GroupId("g".into()));
+    let response: AddOffsetsToTxnResponse = client.call(ApiKey::AddOffsetsToTxn, 3, &request);
+    assert_eq!(response.error_code, OK);
+    assert_eq!(client.commit_offset(3, "tx", me, 7), OK);
+    assert_eq!(client.end(4, "tx", me, true).0, OK);
+    client.becomes("tx", "CompleteCommit");
+    assert_eq!(client.committed_offset(), 7);
 }
 
 #[test]
