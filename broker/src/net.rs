@@ -3,6 +3,7 @@
 //! Started and stopped by `server`. Knows of the rest of the broker only [`crate::api::dispatch`] and what it
 //! answers with. Invariant: a connection lives and dies on one core; nothing is shared between cores but the broker itself.
 
+mod company;
 mod connection;
 mod frame_reader;
 mod listener;
@@ -10,6 +11,7 @@ mod outgoing;
 mod reply_queue;
 
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -22,6 +24,7 @@ use crate::broker::Broker;
 use crate::config::{Config, HostPort, ListenerConfig};
 use crate::metrics::Metrics;
 use crate::shutdown::{Tasks, run_on_this_thread};
+use company::Company;
 use connection::{Connection, Ended, Limits};
 use listener::{Accepted, Bound, Doors};
 
@@ -171,11 +174,12 @@ struct Core {
 impl Core {
     async fn serve(self, mut connections: Receiver<Accepted>, tasks: Tasks) {
         self.metrics.cores.add_this();
+        let company = Rc::default();
         loop {
             tokio::select! {
                 () = tasks.stop().cancelled() => break,
                 accepted = connections.recv() => match accepted {
-                    Some(accepted) => tasks.spawn(self.connection(accepted, tasks.stop())),
+                    Some(accepted) => tasks.spawn(self.connection(accepted, tasks.stop(), Rc::clone(&company))),
                     None => break,
                 },
             }
@@ -187,7 +191,12 @@ impl Core {
     }
 
     /// The whole life of one connection.
-    fn connection(&self, accepted: Accepted, stop: &CancellationToken) -> impl Future<Output = ()> + 'static {
+    fn connection(
+        &self,
+        accepted: Accepted,
+        stop: &CancellationToken,
+        company: Rc<Company>,
+    ) -> impl Future<Output = ()> + 'static {
         let Accepted { stream, peer, advertised, permit } = accepted;
         let (broker, metrics, limits, stop) =
             (Arc::clone(&self.broker), Arc::clone(&self.metrics), self.limits, stop.clone());
@@ -197,7 +206,7 @@ impl Core {
             let info = ConnectionInfo::new(peer, &advertised.host, advertised.port);
             let counted = (metrics, Arc::clone(&info.software));
             let dispatch = move |frame| api::dispatch(&broker, &info, frame);
-            let connection = Connection::new(stream, dispatch, limits, counted, &stop);
+            let connection = Connection::new(stream, dispatch, limits, counted, &stop, company);
             match connection.run().await {
                 Ended::Panicked => tracing::error!(%peer, reason = %Ended::Panicked, "connection closed"),
                 reason @ Ended::Refused(_) => tracing::warn!(%peer, %reason, "connection closed"),

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::company::Company;
 use super::frame_reader::FrameReader;
 use super::outgoing::Outgoing;
 use super::reply_queue::{Finished, ReplyQueue, Request};
@@ -28,8 +30,6 @@ use crate::metrics::{ApiMetrics, Metrics};
 const MOST_IN_FLIGHT: usize = 64;
 /// Answer bytes that may wait to be sent; no request is taken above it.
 const MOST_UNSENT: usize = 4 << 20;
-/// Bytes that a connection moves before the others of its core have their turn: a few hundred microseconds of copying.
-const TURN: usize = 256 << 10;
 /// A frame that has begun must go on within this time.
 const STALL: Duration = Duration::from_secs(30);
 /// After this time without traffic a connection gives its buffers back.
@@ -112,6 +112,8 @@ pub(super) struct Connection<S, D> {
     timer: Pin<Box<Sleep>>,
     /// Time of the last byte read or written; starts with the connection.
     active: Instant,
+    /// The connections of its core, and its number among them.
+    company: (Rc<Company>, u64),
 }
 
 impl<S, D> Connection<S, D>
@@ -125,6 +127,7 @@ where
         limits: Limits,
         (metrics, software): (Arc<Metrics>, Software),
         stop: &CancellationToken,
+        company: Rc<Company>,
     ) -> Self {
         Self {
             stream,
@@ -142,6 +145,7 @@ where
             stop: Box::pin(stop.child_token().cancelled_owned()),
             timer: Box::pin(sleep(QUIET)),
             active: Instant::now(),
+            company: (Rc::clone(&company), company.join()),
         }
     }
 
@@ -156,7 +160,8 @@ where
         if self.ending.is_none() && self.stop.as_mut().poll(context).is_ready() {
             self.end(Ended::Shutdown);
         }
-        let mut turn = TURN;
+        let (company, number) = &self.company;
+        let mut turn = company.turn(*number, Instant::now());
         loop {
             let mut moved = self.take_requests();
             moved |= self.poll_held(context);
@@ -169,11 +174,11 @@ where
                 let (ended, _) = self.ending.take().expect("only an ending connection is finished");
                 return Poll::Ready(ended);
             }
-            moved |= self.read(&mut turn, context);
             if turn == 0 {
                 give_way(context);
                 return Poll::Pending;
             }
+            moved |= self.read(context);
             if !moved {
                 return self.poll_timer(context);
             }
@@ -200,8 +205,8 @@ where
             && self.outgoing.len() + self.replies.ready_bytes() < MOST_UNSENT
     }
 
-    fn read(&mut self, turn: &mut usize, context: &mut Context<'_>) -> bool {
-        if *turn == 0 || !self.takes_requests() {
+    fn read(&mut self, context: &mut Context<'_>) -> bool {
+        if !self.takes_requests() {
             return false;
         }
         match self.poll_read(context) {
@@ -209,7 +214,6 @@ where
             Poll::Ready(Ok(0)) => self.end(Ended::ByPeer),
             Poll::Ready(Ok(count)) => {
                 self.active = Instant::now();
-                *turn = turn.saturating_sub(count);
                 self.reader.on_read(count);
                 self.metrics.received_bytes.inc_by(u64::try_from(count).expect("a count of bytes fits"));
             }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::net::company::{MEMORY, TURN};
 
 const LIMITS: Limits = Limits { frame_bytes: 1 << 20, idle: Some(Duration::from_secs(600)) };
 
@@ -28,12 +29,13 @@ struct Setup {
     replies: Rc<RefCell<VecDeque<Reply>>>,
     dispatched: Rc<Cell<usize>>,
     stop: CancellationToken,
+    company: Rc<Company>,
 }
 
 impl Setup {
     fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         let replies = Rc::new(RefCell::new(replies.into_iter().collect()));
-        Self { replies, dispatched: Rc::default(), stop: CancellationToken::new() }
+        Self { replies, dispatched: Rc::default(), stop: CancellationToken::new(), company: Rc::default() }
     }
 
     fn connect(&self, buffer: usize) -> (DuplexStream, impl Future<Output = Ended> + use<>) {
@@ -44,8 +46,9 @@ impl Setup {
             let reply = replies.borrow_mut().pop_front().expect("the test gave a reply");
             Ok(Answer { header: frame.slice(4..8), reply })
         };
+        let counted = (Arc::new(Metrics::new()), Arc::default());
         let connection =
-            Connection::new(server, dispatch, LIMITS, (Arc::new(Metrics::new()), Arc::default()), &self.stop);
+            Connection::new(server, dispatch, LIMITS, counted, &self.stop, Rc::clone(&self.company));
         (client, connection.run())
     }
 }
@@ -145,29 +148,46 @@ async fn a_failed_produce_without_answer_closes_after_the_answers_before_it() {
     assert_eq!(setup.dispatched.get(), 2, "nothing is taken after the failure");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_large_answer_leaves_in_turns_between_which_others_are_served() {
+/// How much of a large answer goes out before a small one on the same core that is asked for a little later, when the other
+/// connection did nothing for `quiet`.
+async fn sent_before_another(quiet: Duration) -> usize {
     const BODY: usize = 8 * TURN;
-    let large = Response { chunks: vec![Bytes::from(vec![0; BODY])] };
-    let (slow, quick) = (Setup::new([Reply::Now(large)]), Setup::new([Reply::Now(body(b"quick"))]));
+    let large = Reply::Now(Response { chunks: vec![Bytes::from(vec![0; BODY])] });
+    let slow = Setup::new([Reply::Now(body(b"first")), large]);
+    let quick = Setup { company: Rc::clone(&slow.company), ..Setup::new([Reply::Now(body(b"quick"))]) };
     let (mut slow_client, serve_slow) = slow.connect(2 * BODY);
     let (mut quick_client, serve_quick) = quick.connect(1 << 10);
-    let local = tokio::task::LocalSet::new();
     let talk = async {
         slow_client.write_all(&request(0, 1)).await.unwrap();
-        let slow = tokio::task::spawn_local(serve_slow);
-        let quick = tokio::task::spawn_local(serve_quick);
-        quick_client.write_all(&request(0, 2)).await.unwrap();
-        assert_eq!(response(&mut quick_client).await, (2, b"quick".to_vec()));
+        let serving_slow = tokio::task::spawn_local(serve_slow);
+        let serving_quick = tokio::task::spawn_local(serve_quick);
+        response(&mut slow_client).await;
+        sleep(quiet).await;
+        slow_client.write_all(&request(0, 2)).await.unwrap();
+        tokio::task::yield_now().await;
+        quick_client.write_all(&request(0, 3)).await.unwrap();
+        assert_eq!(response(&mut quick_client).await, (3, b"quick".to_vec()));
         // All of it would fit the stream at once.
         let mut sent = vec![0; 2 * BODY];
         let count = slow_client.read(&mut sent).await.unwrap();
-        assert!(count <= 3 * TURN, "{count} bytes went out before the quick answer");
         slow_client.read_exact(&mut sent[count..BODY + 8]).await.unwrap();
         drop((slow_client, quick_client));
-        (slow.await.unwrap(), quick.await.unwrap())
+        assert!(matches!(serving_slow.await.unwrap(), Ended::ByPeer));
+        assert!(matches!(serving_quick.await.unwrap(), Ended::ByPeer));
+        count.min(BODY)
     };
-    assert!(matches!(local.run_until(talk).await, (Ended::ByPeer, Ended::ByPeer)));
+    tokio::task::LocalSet::new().run_until(talk).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_answer_leaves_in_turns_while_others_are_at_work() {
+    let count = sent_before_another(Duration::ZERO).await;
+    assert!(count <= 3 * TURN, "{count} bytes went out before the quick answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_alone_at_work_takes_no_turns() {
+    assert_eq!(sent_before_another(MEMORY).await, 8 * TURN);
 }
 
 #[tokio::test(start_paused = true)]
