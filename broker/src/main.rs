@@ -42,6 +42,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = tools::by_name(std::env::args_os()) {
+        return code;
+    }
     allocator::fix_thresholds();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -1,4 +1,5 @@
-//! The arrows between rooms: `protocol <- storage <- broker <- compat-tests, bench`, and those inside the broker. One table says
+//! The arrows between rooms: `protocol <- storage <- broker <- compat-tests, bench` with `tools` between protocol and
+//! the broker's binary, and those inside the broker. One table says
 //! what each room must not name; it is the only place where the arrows are written as code.
 
 use super::Finding;
@@ -65,6 +66,27 @@ const ROOMS: &[Room] = &[
         because: "storage reads record batches and nothing else of the wire: messages are mapped in the broker",
     },
     Room {
+        files: &["tools/"],
+        except: &[],
+        banned: &["tokio", "storage", "broker", "compat_tests", "std::thread::spawn"],
+        allowed: &[],
+        because: "tools are clients like any other: they know the wire and reach a broker through its socket",
+    },
+    Room {
+        files: &["protocol/", "storage/"],
+        except: &[],
+        banned: &["tools"],
+        allowed: &[],
+        because: "only the binary calls the tools",
+    },
+    Room {
+        files: &["broker/"],
+        except: &["broker/src/main.rs"],
+        banned: &["tools"],
+        allowed: &[],
+        because: "only the binary calls the tools",
+    },
+    Room {
         files: &["broker/"],
         except: &[],
         banned: &["compat_tests"],
@@ -123,7 +145,7 @@ const ROOMS: &[Room] = &[
     Room {
         files: &["compat-tests/"],
         except: &[],
-        banned: &["protocol", "storage", "broker", "kafka_protocol"],
+        banned: &["protocol", "storage", "tools", "broker", "kafka_protocol"],
         allowed: &[],
         because: "compat-tests reach the broker through its process boundary only: use a client",
     },
@@ -144,10 +166,15 @@ const MANIFESTS: &[(&str, &[&str], &str)] = &[
         &["tokio", "broker", "kafka-protocol", "compat-tests"],
         "storage is synchronous and knows no Kafka API",
     ),
+    (
+        "tools",
+        &["tokio", "storage", "broker", "compat-tests"],
+        "tools are clients: they know the wire and nothing behind it",
+    ),
     ("broker", &["compat-tests"], "compat-tests is a black box"),
     (
         "compat-tests",
-        &["protocol", "storage", "broker", "kafka-protocol"],
+        &["protocol", "storage", "tools", "broker", "kafka-protocol"],
         "only the process boundary is tested",
     ),
     ("bench", &["storage", "broker", "compat-tests"], "brokers are measured from outside"),
