@@ -6,7 +6,7 @@ mod onelog;
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -18,6 +18,14 @@ use crate::{clock, layout, wire};
 
 /// Kafka waits about 12 s for its former session after a kill.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// This workspace's binary, built first if need be; it is Kafka's tools too.
+///
+/// # Errors
+/// It does not build.
+pub fn onelog_binary() -> Result<&'static Path> {
+    onelog::binary()
+}
 
 /// Which broker the cases run against: environment variable `COMPAT_BROKER`, `onelog` when it is not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,8 @@ use crate::clock;
 use crate::failure::{Failure, Outcome};
 pub(crate) use connection::ApiRange;
 use connection::Connection;
+#[cfg(test)]
+pub(crate) use lookup::TopicInfo;
 pub(crate) use lookup::{Broker, Cluster, topic_name};
 
 /// First wait before another attempt; doubled up to `LONGEST_WAIT`.

@@ -12,12 +12,21 @@
 mod api_versions;
 mod client;
 mod clock;
+mod configs;
+mod consumer;
 mod cub;
+mod delete_records;
 mod failure;
+mod get_offsets;
+mod group_offsets;
+mod groups;
 mod options;
+mod partitions;
+mod producer;
 mod registry;
 mod storage_tool;
 mod text;
+mod time;
 mod topics;
 
 pub use registry::{by_name, names};

@@ -10,7 +10,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::failure::{Failure, Outcome};
-use crate::{api_versions, cub, storage_tool, topics};
+use crate::{
+    api_versions, configs, consumer, cub, delete_records, get_offsets, groups, producer, storage_tool, topics,
+};
 
 /// A tool by its name in Kafka's `bin` folder.
 struct Tool {
@@ -23,6 +25,20 @@ struct Tool {
 
 const TOOLS: &[Tool] = &[
     Tool { name: "kafka-topics", about: "create, list, describe, alter and delete topics", run: topics::run },
+    Tool { name: "kafka-console-producer", about: "produce the lines of stdin", run: producer::run },
+    Tool { name: "kafka-console-consumer", about: "print records", run: consumer::run },
+    Tool {
+        name: "kafka-consumer-groups",
+        about: "list and describe groups, move and delete their offsets",
+        run: groups::run,
+    },
+    Tool { name: "kafka-configs", about: "show and change configs", run: configs::run },
+    Tool {
+        name: "kafka-get-offsets",
+        about: "the ends, beginnings or offsets at a time of partitions",
+        run: get_offsets::run,
+    },
+    Tool { name: "kafka-delete-records", about: "delete records before an offset", run: delete_records::run },
     Tool {
         name: "kafka-broker-api-versions",
         about: "the APIs of each broker and their versions",

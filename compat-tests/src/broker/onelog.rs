@@ -46,7 +46,7 @@ pub(super) fn reported_port(folder: &Path) -> Result<Option<u16>> {
     Ok(Some(port.trim().parse().with_context(|| format!("the ready file says {text:?}"))?))
 }
 
-fn binary() -> Result<&'static Path> {
+pub(super) fn binary() -> Result<&'static Path> {
     static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let found = BINARY.get_or_init(|| find().map_err(|error| format!("{error:#}")));
     found.as_deref().map_err(|error| anyhow!("{error}"))
