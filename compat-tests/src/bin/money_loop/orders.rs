@@ -37,20 +37,16 @@ impl Orders {
         config.set("enable.auto.commit", "false").set("auto.offset.reset", "error");
         let consumer: BaseConsumer = config.create()?;
         let position = committed(&consumer, partition)?;
-        let orders = Self { consumer, partition, position, taken: position };
-        orders.go_to(position)?;
-        Ok(orders)
+        // Once for each consumer: librdkafka 2.12 may fail an assertion when a partition is assigned again.
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(ORDERS, partition, Offset::Offset(position))?;
+        consumer.assign(&assignment)?;
+        Ok(Self { consumer, partition, position, taken: position })
     }
 
     /// The first order that the group has not committed.
     pub(crate) fn position(&self) -> i64 {
         self.position
-    }
-
-    fn go_to(&self, position: i64) -> Result<()> {
-        let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(ORDERS, self.partition, Offset::Offset(position))?;
-        Ok(self.consumer.assign(&assignment)?)
     }
 
     /// Up to `most` orders; none when none comes in time.
@@ -86,13 +82,16 @@ impl Orders {
         self.position = self.taken;
     }
 
-    /// The taken orders are not carried out: they come again.
+    /// The taken orders are not carried out: their transaction is aborted. A new reader takes them again.
     ///
     /// # Errors
-    /// The consumer is closed.
-    pub(crate) fn again(&mut self) -> Result<()> {
-        self.taken = self.position;
-        self.go_to(self.position)
+    /// As [`Orders::open`], or the group has moved with the aborted transaction.
+    pub(crate) fn again(&mut self, address: &str, worker: usize) -> Result<()> {
+        let next = Self::open(address, worker, self.partition)?;
+        let (before, after) = (self.position, next.position);
+        ensure!(after == before, "an aborted transaction moved the group from {before} to {after}");
+        *self = next;
+        Ok(())
     }
 }
 

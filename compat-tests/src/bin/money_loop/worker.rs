@@ -171,7 +171,7 @@ impl Worker {
         let ended = written.and_then(|()| self.end(teller, &parts, poison));
         let Err(error) = ended else {
             match orders {
-                Some(orders) if poison => orders.again()?,
+                Some(orders) if poison => orders.again(&self.address, self.number)?,
                 Some(orders) => orders.done(),
                 None => {}
             }
