@@ -23,7 +23,7 @@ use crate::coordinator::transaction_runtime::{TransactionRuntime, Transactions};
 use crate::fetch_session::FetchSessions;
 use crate::metrics::fetch_wait_seconds;
 use crate::partition::Waits;
-use crate::topic_config::{self, TopicConfig};
+use crate::topic_config::{self, BrokerLayers, TopicConfig};
 use crate::topics::Topics;
 use crate::traffic::Traffic;
 
@@ -100,7 +100,7 @@ impl Broker {
             file_size: config.commitlog_file_bytes,
             flush: config.flush,
             checkpoint_bytes: config.checkpoint_bytes,
-            producer_expiration: config.producer_id_expiration,
+            producer_expiration: topic_config::producer_expiration(Arc::clone(&config)),
             retention_check: config.retention_check_interval,
             policies: topic_config::policies(Arc::clone(&config)),
             threads: true,
@@ -188,6 +188,18 @@ impl Broker {
         self.topics.config(&self.store, &self.config, topic)
     }
 }
+
+    /// `max.connections` and `max.connections.per.ip` as they are now.
+    pub(crate) fn connection_limits(&self) -> (usize, usize) {
+        let dynamic = self.store.broker_configs();
+        let layers = BrokerLayers { config: &self.config, dynamic: &dynamic };
+        let limit = |name, fixed| {
+            layers.dynamic_number(name).and_then(|limit| usize::try_from(limit).ok()).unwrap_or(fixed)
+        };
+        let fixed = &self.config;
+        let most = limit("max.connections", fixed.max_connections);
+        (most, limit("max.connections.per.ip", fixed.max_connections_per_ip))
+    }
 
 /// Both coordinators with what their topics say, not running yet.
 struct Coordinators {

@@ -101,14 +101,15 @@ impl KeySearch {
         if !dir.join("format").is_file() {
             return Err(DirectoryError::NotThere(dir.display().to_string()));
         }
+        let config = Arc::new(config);
         let store_config = StoreConfig {
             dir,
             file_size: config.commitlog_file_bytes,
             flush: FlushMode::Os,
             checkpoint_bytes: config.checkpoint_bytes,
-            producer_expiration: config.producer_id_expiration,
+            producer_expiration: topic_config::producer_expiration(Arc::clone(&config)),
             retention_check: config.retention_check_interval,
-            policies: topic_config::policies(Arc::new(config)),
+            policies: topic_config::policies(config),
             threads: false,
         };
         let opened = Store::open(store_config, Arc::new(LocalDisk), Arc::new(SystemClock), Box::new(|_| {}));

@@ -97,8 +97,9 @@ impl Net {
             let tasks = Tasks::new(net.stop.clone());
             net.spawn(format!("core-{core}"), move || run_on_this_thread(worker.serve(receiver, tasks)))?;
         }
-        let doors =
-            Doors::new(config.max_connections, config.max_connections_per_ip, cores, Arc::clone(metrics));
+        let limited = Arc::clone(broker);
+        let limits = Box::new(move || limited.connection_limits());
+        let doors = Doors::new(limits, cores, Arc::clone(metrics));
         let (started, accepting) = std::sync::mpsc::sync_channel(1);
         let tasks = Tasks::new(net.stop.clone());
         net.spawn("accept".to_owned(), move || {

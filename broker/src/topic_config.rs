@@ -16,7 +16,7 @@ use storage::Configs;
 use crate::config::{Config, find_key};
 use crate::stored_configs::Scope;
 pub(crate) use keys::{TOPIC_KEYS, TopicKey, find};
-pub(crate) use log_policy::policies;
+pub(crate) use log_policy::{policies, producer_expiration};
 pub(crate) use value::{canonical, invalid_value, list};
 
 /// Where a value comes from; the numbers are Kafka's `ConfigSource`.
@@ -95,6 +95,12 @@ impl<'a> BrokerLayers<'a> {
     }
 
     /// What each layer says about a topic config, strongest first; broker keys with their own values and units.
+    /// The number that a change at run time gave the broker config `name`: it counts before the one in `config`.
+    pub(crate) fn dynamic_number(&self, name: &str) -> Option<i64> {
+        let own = self.dynamic.get(&Scope::Broker(self.config.node_id).stored_name(name));
+        own.or_else(|| self.dynamic.get(name))?.parse().ok()
+    }
+
     pub(crate) fn topic_settings(&self, key: &'static TopicKey, overrides: &'a Configs) -> Vec<Setting<'a>> {
         let own = overrides.get(key.name).map(|value| Setting {
             key: Cow::Borrowed(key.name),

@@ -67,7 +67,8 @@ fn expire_producers(engine: &Engine) {
         return;
     }
     engine.next_producer_expiry_ms.store(now_ms + PRODUCER_EXPIRY_INTERVAL_MS, Ordering::Relaxed);
-    let kept_ms = i64::try_from(engine.config.producer_expiration.as_millis()).unwrap_or(i64::MAX);
+    let kept = (engine.config.producer_expiration)(&engine.catalog.broker_configs());
+    let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
     let before_ms = now_ms.saturating_sub(kept_ms);
     for topic in engine.catalog.topics() {
         topic.partitions().iter().for_each(|partition| partition.expire_producers(before_ms));

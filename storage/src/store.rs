@@ -22,7 +22,7 @@ use crate::read::{self, Batches, ColdReads, Located, ReadRequest};
 use crate::recovery::{self, Recovered};
 use crate::space::Space;
 use crate::timestamp_search::{self, TimestampOffset};
-use crate::topic::Topic;
+use crate::topic::{Configs, Topic};
 use crate::{cleaner, flush, housekeeping, index_file};
 
 /// When an append counts as acknowledged.
@@ -36,6 +36,9 @@ pub enum FlushMode {
     Os,
 }
 
+/// Gives the time after which a silent producer is forgotten, from the dynamic broker configs. Must not call back.
+pub type ProducerExpiration = Arc<dyn Fn(&Configs) -> Duration + Send + Sync>;
+
 /// How a store is laid out and kept.
 #[derive(Clone)]
 pub struct StoreConfig {
@@ -48,7 +51,7 @@ pub struct StoreConfig {
     /// A checkpoint is written after this many appended bytes at the latest.
     pub checkpoint_bytes: u64,
     /// An idempotent producer whose newest record is older is forgotten (`producer.id.expiration.ms`).
-    pub producer_expiration: Duration,
+    pub producer_expiration: ProducerExpiration,
     /// How often record ages are compared with retention times (`log.retention.check.interval.ms`).
     pub retention_check: Duration,
     /// What topics' configs mean for the log.

@@ -195,8 +195,11 @@ impl Clock for StoppedClock {
 fn a_producer_that_is_silent_for_long_is_forgotten_and_may_begin_anywhere() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(StoppedClock(AtomicI64::new(0)));
-    let hour = Duration::from_secs(3600);
-    let config = StoreConfig { producer_expiration: hour, ..config(dir.path(), FlushMode::Os) };
+    let expiration = |configs: &Configs| {
+        Duration::from_secs(configs.get("seconds").map_or(3600, |seconds| seconds.parse().unwrap()))
+    };
+    let config =
+        StoreConfig { producer_expiration: Arc::new(expiration), ..config(dir.path(), FlushMode::Os) };
     let (store, _) =
         Store::open(config, Arc::new(LocalDisk), Arc::<StoppedClock>::clone(&clock), Box::new(|_| {}))
             .unwrap();
@@ -214,4 +217,13 @@ fn a_producer_that_is_silent_for_long_is_forgotten_and_may_begin_anywhere() {
     clock.0.store(3_601_001 + 600_000, Ordering::Relaxed);
     store.housekeep().unwrap();
     assert_eq!(gap().unwrap().base_offset, 1);
+
+    store.set_broker_configs([("seconds".to_owned(), "7200".to_owned())].into()).unwrap();
+    clock.0.store(3_602_000 + 1_200_000, Ordering::Relaxed);
+    store.housekeep().unwrap();
+    let other_gap = store.append(vec![storage::Append::new(Arc::clone(&partition), at(17, 2000))]).remove(0);
+    assert!(
+        matches!(other_gap, Err(AppendError::OutOfOrderSequence { expected: 8, .. })),
+        "two hours by now"
+    );
 }

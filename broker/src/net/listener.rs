@@ -4,6 +4,7 @@
 //! from accept to drop.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream as StdStream, ToSocketAddrs as _};
 use std::sync::{Arc, Mutex};
@@ -209,11 +210,12 @@ fn is_about_one_client(error: &io::Error) -> bool {
     )
 }
 
-/// Counts who is in, over all listeners.
-#[derive(Debug)]
+/// How many connections there may be in all and from one address, asked anew for each that comes.
+pub(super) type ConnectionLimits = Box<dyn Fn() -> (usize, usize) + Send + Sync>;
+
+/// Counts who is in, over all listeners. A limit that is lowered ends no connection.
 pub(super) struct Doors {
-    most: usize,
-    most_per_address: usize,
+    limits: ConnectionLimits,
     inside: Mutex<Inside>,
     metrics: Arc<Metrics>,
 }
@@ -226,25 +228,26 @@ struct Inside {
 }
 
 impl Doors {
-    pub(super) fn new(most: usize, most_per_address: usize, cores: usize, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(limits: ConnectionLimits, cores: usize, metrics: Arc<Metrics>) -> Self {
         let inside = Inside { by_address: HashMap::new(), by_core: vec![0; cores], refused: 0 };
-        Self { most, most_per_address, inside: Mutex::new(inside), metrics }
+        Self { limits, inside: Mutex::new(inside), metrics }
     }
 
     /// Room for one more, on the core that has the fewest; `None` over a limit.
     fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Permit> {
+        let (most, most_per_address) = (self.limits)();
         let mut inside = self.inside.lock().expect("nothing panics under this lock");
         let total: usize = inside.by_core.iter().sum();
         let here = inside.by_address.get(&address).copied().unwrap_or(0);
-        if total >= self.most || here >= self.most_per_address {
+        if total >= most || here >= most_per_address {
             inside.refused += 1;
             self.metrics.connections_refused.inc();
             // Powers of two: a flood says so without becoming one in the log.
             if inside.refused.is_power_of_two() {
-                let (limit, most) = if total >= self.most {
-                    ("max.connections", self.most)
+                let (limit, most) = if total >= most {
+                    ("max.connections", most)
                 } else {
-                    ("max.connections.per.ip", self.most_per_address)
+                    ("max.connections.per.ip", most_per_address)
                 };
                 tracing::warn!(peer = %address, limit, most, refused_so_far = inside.refused, "connection refused over a limit");
             }
@@ -258,6 +261,12 @@ impl Doors {
         self.metrics.connections_accepted.inc();
         self.metrics.connections.inc();
         Some(Permit { doors: Arc::clone(self), address, core })
+    }
+}
+
+impl fmt::Debug for Doors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Doors").field("inside", &self.inside).finish_non_exhaustive()
     }
 }
 
@@ -285,11 +294,16 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
     fn doors_hold_both_limits_and_give_places_back() {
-        let doors = Arc::new(Doors::new(3, 2, 2, Arc::new(Metrics::new())));
+        let most = Arc::new(AtomicUsize::new(3));
+        let limits = Arc::clone(&most);
+        let limits: ConnectionLimits = Box::new(move || (limits.load(Ordering::Relaxed), 2));
+        let doors = Arc::new(Doors::new(limits, 2, Arc::new(Metrics::new())));
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         let first = doors.enter(here).unwrap();
         let second = doors.enter(here).unwrap();
@@ -298,7 +312,13 @@ mod tests {
         let third = doors.enter(there).unwrap();
         assert!(doors.enter(IpAddr::from([127, 0, 0, 3])).is_none(), "three in all");
         assert_eq!(doors.metrics.connections.get(), 3);
-        drop((first, third));
+        most.store(4, Ordering::Relaxed);
+        drop(doors.enter(there).expect("four in all by now"));
+        most.store(1, Ordering::Relaxed);
+        drop(first);
+        assert!(doors.enter(here).is_none(), "two are in, and one may be");
+        most.store(3, Ordering::Relaxed);
+        drop(third);
         assert!(doors.enter(here).is_some());
         drop(second);
         assert_eq!(doors.metrics.connections.get(), 0);

@@ -4,8 +4,9 @@
 //! log is opened. Invariant: every topic has a policy; a value that does not parse counts as its default.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use storage::{Configs, LogPolicy, Policies};
+use storage::{Configs, LogPolicy, Policies, ProducerExpiration};
 
 use super::{BrokerLayers, find, list};
 use crate::config::Config;
@@ -14,6 +15,15 @@ use crate::config::Config;
 pub(crate) fn policies(config: Arc<Config>) -> Policies {
     Arc::new(move |_topic, overrides, dynamic| {
         log_policy(&BrokerLayers { config: &config, dynamic }, overrides)
+    })
+}
+
+/// What storage asks: `producer.id.expiration.ms`, from the dynamic broker configs over `config`.
+pub(crate) fn producer_expiration(config: Arc<Config>) -> ProducerExpiration {
+    Arc::new(move |dynamic| {
+        let layers = BrokerLayers { config: &config, dynamic };
+        let set = layers.dynamic_number("producer.id.expiration.ms").and_then(|ms| u64::try_from(ms).ok());
+        set.map_or(config.producer_id_expiration, Duration::from_millis)
     })
 }
 

@@ -15,7 +15,7 @@ pub fn open(dir: &Path) -> Arc<Store> {
         file_size: 64 * 1024,
         flush: FlushMode::Os,
         checkpoint_bytes: u64::MAX,
-        producer_expiration: Duration::from_secs(u64::MAX),
+        producer_expiration: Arc::new(|_| Duration::MAX),
         retention_check: Duration::from_secs(u64::MAX),
         policies: Arc::new(|_, _, _| LogPolicy::default()),
         threads: false,

@@ -48,7 +48,7 @@ fn partition_tables_say_what_each_partition_has_in_each_file() {
         file_size: 64 * 1024,
         flush: FlushMode::Os,
         checkpoint_bytes: u64::MAX,
-        producer_expiration: std::time::Duration::MAX,
+        producer_expiration: Arc::new(|_| std::time::Duration::MAX),
         retention_check: std::time::Duration::ZERO,
         policies: Arc::new(|_, _, _| LogPolicy::default()),
         threads: false,

@@ -120,7 +120,7 @@ fn new_store(
         file_size,
         flush: FlushMode::Os,
         checkpoint_bytes: u64::MAX,
-        producer_expiration: Duration::from_secs(u64::MAX),
+        producer_expiration: Arc::new(|_| Duration::MAX),
         retention_check: Duration::from_secs(u64::MAX),
         policies: Arc::new(|_: &str, _: &Configs, _: &Configs| LogPolicy {
             delete: false,

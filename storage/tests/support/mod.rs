@@ -26,7 +26,7 @@ pub fn config(dir: impl Into<PathBuf>, flush: FlushMode) -> StoreConfig {
         file_size: SMALL_FILE,
         flush,
         checkpoint_bytes: u64::MAX,
-        producer_expiration: Duration::from_secs(u64::MAX),
+        producer_expiration: Arc::new(|_| Duration::MAX),
         retention_check: Duration::ZERO,
         policies: Arc::new(|_, topic, _| policy(topic)),
         threads: false,

@@ -1,5 +1,8 @@
 //! Describing and changing configs.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use protocol::ErrorCode;
 use protocol::StrBytes;
 use protocol::messages::alter_configs_request as replace;
@@ -12,6 +15,7 @@ use protocol::messages::{
 };
 
 use super::Client;
+use crate::topic_config;
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
@@ -198,6 +202,34 @@ fn broker_configs_are_layered_and_reach_topics() {
         ErrorCode::InvalidRequest.code()
     );
     assert!(one(&client, BROKER, "0", "node.id").read_only);
+}
+
+#[test]
+fn limits_that_are_changed_at_run_time_hold_at_once_and_over_a_restart() {
+    let mut client = Client::with_config(&[
+        ("onelog.flush", "sync"),
+        ("max.connections", "50"),
+        ("max.connections.per.ip", "40"),
+    ]);
+    let expiration = |client: &Client| {
+        topic_config::producer_expiration(Arc::clone(&client.broker.config))(
+            &client.broker.store.broker_configs(),
+        )
+    };
+    assert_eq!(client.broker.connection_limits(), (50, 40));
+    assert_eq!(expiration(&client), Duration::from_secs(86_400));
+    let everywhere = [("max.connections", SET, Some("30")), ("producer.id.expiration.ms", SET, Some("5000"))];
+    assert_eq!(alter(&client, BROKER, "", &everywhere), (0, String::new()));
+    assert_eq!(client.broker.connection_limits(), (30, 40));
+    assert_eq!(expiration(&client), Duration::from_secs(5));
+    let here = [("max.connections", SET, Some("20")), ("max.connections.per.ip", SET, Some("10"))];
+    assert_eq!(alter(&client, BROKER, "0", &here), (0, String::new()));
+    client = client.reopened();
+    assert_eq!(client.broker.connection_limits(), (20, 10));
+    assert_eq!(expiration(&client), Duration::from_secs(5));
+    let back = [("max.connections", DELETE, None), ("max.connections.per.ip", DELETE, None)];
+    assert_eq!(alter(&client, BROKER, "0", &back), (0, String::new()));
+    assert_eq!(client.broker.connection_limits(), (30, 40));
 }
 
 #[test]
