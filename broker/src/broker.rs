@@ -27,6 +27,9 @@ use crate::topic_config::{self, BrokerLayers, TopicConfig};
 use crate::topics::Topics;
 use crate::traffic::Traffic;
 
+/// Batches that are compressed anew at one time, away from the cores: each may hold what it decompresses to.
+const RECOMPRESSIONS: usize = 2;
+
 /// See the module.
 pub struct Broker {
     pub(crate) store: Arc<Store>,
@@ -40,6 +43,8 @@ pub struct Broker {
     pub(crate) clock: Arc<dyn Clock>,
     /// Held while records are searched for a timestamp.
     pub(crate) searches: Arc<Semaphore>,
+    /// Held while large batches are compressed anew.
+    pub(crate) recompressions: Arc<Semaphore>,
     pub(crate) cold_reads: ColdReads,
     pub(crate) traffic: Traffic,
     /// On the clock's monotonic scale.
@@ -143,6 +148,7 @@ impl Broker {
                 fetch_wait_seconds: fetch_wait_seconds(),
                 clock,
                 searches,
+                recompressions: Arc::new(Semaphore::new(RECOMPRESSIONS)),
                 config_changes,
                 cluster_id,
             }
@@ -183,12 +189,6 @@ impl Broker {
         }
     }
 
-    /// The configs of `topic` that Produce needs.
-    pub(crate) fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
-        self.topics.config(&self.store, &self.config, topic)
-    }
-}
-
     /// `max.connections` and `max.connections.per.ip` as they are now.
     pub(crate) fn connection_limits(&self) -> (usize, usize) {
         let dynamic = self.store.broker_configs();
@@ -200,6 +200,12 @@ impl Broker {
         let most = limit("max.connections", fixed.max_connections);
         (most, limit("max.connections.per.ip", fixed.max_connections_per_ip))
     }
+
+    /// The configs of `topic` that Produce needs.
+    pub(crate) fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
+        self.topics.config(&self.store, &self.config, topic)
+    }
+}
 
 /// Both coordinators with what their topics say, not running yet.
 struct Coordinators {

@@ -11,6 +11,7 @@ mod value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use protocol::record_batch::Codec;
 use storage::Configs;
 
 use crate::config::{Config, find_key};
@@ -94,13 +95,13 @@ impl<'a> BrokerLayers<'a> {
         settings
     }
 
-    /// What each layer says about a topic config, strongest first; broker keys with their own values and units.
     /// The number that a change at run time gave the broker config `name`: it counts before the one in `config`.
     pub(crate) fn dynamic_number(&self, name: &str) -> Option<i64> {
         let own = self.dynamic.get(&Scope::Broker(self.config.node_id).stored_name(name));
         own.or_else(|| self.dynamic.get(name))?.parse().ok()
     }
 
+    /// What each layer says about a topic config, strongest first; broker keys with their own values and units.
     pub(crate) fn topic_settings(&self, key: &'static TopicKey, overrides: &'a Configs) -> Vec<Setting<'a>> {
         let own = overrides.get(key.name).map(|value| Setting {
             key: Cow::Borrowed(key.name),
@@ -141,6 +142,14 @@ fn in_topic_unit<'a>(key: &TopicKey, setting: Setting<'a>) -> Cow<'a, str> {
     }
 }
 
+/// What the broker stores batches with (`compression.type` and the level of that codec).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Compression {
+    pub(crate) codec: Codec,
+    /// `None` where the codec has none or decides itself.
+    pub(crate) level: Option<i32>,
+}
+
 /// What Produce has to know of a topic's configs, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TopicConfig {
@@ -156,6 +165,8 @@ pub(crate) struct TopicConfig {
     pub(crate) compacted: bool,
     /// `cleanup.policy` names delete.
     pub(crate) deletes: bool,
+    /// `None` for `producer`: batches stay as they come.
+    pub(crate) compression: Option<Compression>,
 }
 
 impl TopicConfig {
@@ -169,7 +180,22 @@ impl TopicConfig {
             timestamp_after_max_ms: layers.number("message.timestamp.after.max.ms", overrides),
             compacted: list(&policy).contains(&"compact"),
             deletes: list(&policy).contains(&"delete"),
+            compression: Self::compression(layers, overrides),
         }
+    }
+
+    fn compression(layers: &BrokerLayers<'_>, overrides: &Configs) -> Option<Compression> {
+        let level = |name| i32::try_from(layers.number(name, overrides)).ok();
+        let (codec, level) = match &*layers.text("compression.type", overrides) {
+            "uncompressed" => (Codec::None, None),
+            // -1 is the codec's own choice.
+            "gzip" => (Codec::Gzip, level("compression.gzip.level").filter(|level| *level > 0)),
+            "snappy" => (Codec::Snappy, None),
+            "lz4" => (Codec::Lz4, None),
+            "zstd" => (Codec::Zstd, level("compression.zstd.level")),
+            _ => return None,
+        };
+        Some(Compression { codec, level })
     }
 }
 

@@ -93,12 +93,22 @@ fn corrupt(codec: Codec, source: io::Error) -> CompressionError {
 /// # Errors
 /// `Compress` when the codec fails, which none does on memory.
 pub fn compress(codec: Codec, input: &[u8]) -> Result<Vec<u8>, CompressionError> {
+    compress_at(codec, None, input)
+}
+
+/// As [`compress`], with a level of the codec's own scale: gzip 1 to 9, zstd -131072 to 22, else the nearest of those.
+/// Snappy has no levels, and lz4 has one here.
+///
+/// # Errors
+/// As [`compress`].
+pub fn compress_at(codec: Codec, level: Option<i32>, input: &[u8]) -> Result<Vec<u8>, CompressionError> {
     match codec {
         Codec::None => Ok(input.to_vec()),
-        Codec::Gzip => gzip_compress(input),
+        Codec::Gzip => gzip_compress(input, level),
         Codec::Snappy => snappy_compress(input),
         Codec::Lz4 => lz4_compress(input),
-        Codec::Zstd => zstd::stream::encode_all(input, zstd::DEFAULT_COMPRESSION_LEVEL),
+        // In one piece: the codec then takes no larger tables than an input of this length can use, on any level.
+        Codec::Zstd => zstd::bulk::compress(input, level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL)),
     }
     .map_err(|source| CompressionError::Compress { codec, source })
 }
@@ -212,8 +222,9 @@ fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-fn gzip_compress(input: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+fn gzip_compress(input: &[u8], level: Option<i32>) -> io::Result<Vec<u8>> {
+    let level = level.map(|level| flate2::Compression::new(level.clamp(1, 9).unsigned_abs()));
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level.unwrap_or_default());
     encoder.write_all(input)?;
     encoder.finish()
 }
@@ -279,6 +290,28 @@ mod tests {
         let packed = snap::raw::Encoder::new().compress_vec(&zeros).unwrap();
         assert!(packed.len() * SNAPPY_MAX_GROWTH >= zeros.len());
         assert_eq!(decompress(Codec::Snappy, &packed, zeros.len()).unwrap(), zeros);
+    }
+
+    #[test]
+    fn levels_are_obeyed_where_the_codec_has_them() {
+        let input: Vec<u8> =
+            (0_u32..40_000).flat_map(|n| (n.wrapping_mul(2_654_435_761) >> 20).to_be_bytes()).collect();
+        for (codec, levels) in [(Codec::Gzip, [1, 9]), (Codec::Zstd, [-131_072, 22])] {
+            let sizes = levels.map(|level| {
+                let packed = compress_at(codec, Some(level), &input).unwrap();
+                assert_eq!(decompress(codec, &packed, input.len()).unwrap(), input);
+                packed.len()
+            });
+            assert!(sizes[0] > sizes[1], "{codec:?} {sizes:?}");
+        }
+        assert_eq!(
+            compress(Codec::Gzip, &input).unwrap(),
+            compress_at(Codec::Gzip, Some(6), &input).unwrap()
+        );
+        assert_eq!(
+            compress(Codec::Zstd, &input).unwrap(),
+            compress_at(Codec::Zstd, Some(3), &input).unwrap()
+        );
     }
 
     #[test]

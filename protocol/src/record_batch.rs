@@ -71,6 +71,19 @@ pub enum Codec {
     Zstd,
 }
 
+impl Codec {
+    /// Its number in the attributes.
+    pub(crate) fn bits(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
+        }
+    }
+}
+
 /// A magic-2 batch whose declared length is `self.as_bytes().len()`.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordBatchView<'a> {

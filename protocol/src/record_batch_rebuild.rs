@@ -1,16 +1,19 @@
-//! A batch again with only some of its records: what compaction leaves of it (Kafka's `MemoryRecords.filterTo`).
+//! A batch again, changed: with only some of its records, as compaction leaves it (Kafka's `MemoryRecords.filterTo`), or
+//! with all of them in another codec, as a topic's `compression.type` wants it.
 //!
-//! Called by compaction. Invariants: base offset, last offset delta, leader epoch, producer id, producer epoch and base
+//! Called by compaction and by Produce. Invariants: base offset, last offset delta, leader epoch, producer id, producer epoch and base
 //! sequence stay, so that offsets are never given again and the producer's state can be read from what is left; records
 //! keep their offset deltas, keys, values, headers and timestamps; what is returned passes `RecordBatchView::verify_crc`.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::compression::{CompressionError, compress};
+use crate::compression::{CompressionError, compress, compress_at, decompress};
 use crate::record_batch::{
-    ATTRIBUTES_AT, BASE_TIMESTAMP_AT, CODEC_BITS, COUNT_AT, CRC_AT, CRC_START, DELETE_HORIZON, HEADER_LEN,
-    LENGTH_AT, LOG_OVERHEAD, MAX_TIMESTAMP_AT, RecordBatchView,
+    ATTRIBUTES_AT, BASE_TIMESTAMP_AT, CODEC_BITS, COUNT_AT, CRC_AT, CRC_START, Codec, DELETE_HORIZON,
+    HEADER_LEN, LENGTH_AT, LOG_OVERHEAD, MAX_TIMESTAMP_AT, RecordBatchView,
 };
 use crate::record_batch_builder::put_length;
 use crate::record_set::{Record, RecordError};
@@ -87,6 +90,34 @@ pub fn without_records(batch: &RecordBatchView<'_>) -> Bytes {
     changed.over(batch, &[]).expect("a header is 61 bytes")
 }
 
+/// `batch` with the same records in another `codec`, at a level of it (see [`compress_at`]). Its records section may take
+/// `cap` bytes when it is not compressed.
+///
+/// # Errors
+/// `Compression`, `OverCap` among it; `Record` when the batch names no codec; `TooLarge`.
+pub fn with_codec(
+    batch: &RecordBatchView<'_>,
+    codec: Codec,
+    level: Option<i32>,
+    cap: usize,
+) -> Result<Bytes, RebuildError> {
+    let payload = match batch.codec().ok_or(RecordError::UnknownCodec)? {
+        Codec::None => Cow::Borrowed(batch.records_bytes()),
+        packed => Cow::Owned(decompress(packed, batch.records_bytes(), cap)?),
+    };
+    let section = match codec {
+        Codec::None => payload,
+        codec => Cow::Owned(compress_at(codec, level, &payload)?),
+    };
+    let changed = Changed {
+        attributes: (batch.attributes() & KEPT_FLAGS) | codec.bits(),
+        base_timestamp: batch.base_timestamp(),
+        max_timestamp: batch.max_timestamp(),
+        count: batch.record_count(),
+    };
+    changed.over(batch, &section).ok_or(RebuildError::TooLarge)
+}
+
 /// Timestamp type, transactional, control. Bits 7 to 15 have no meaning, and Kafka does not keep them.
 const KEPT_FLAGS: i16 = 0x38;
 
@@ -136,13 +167,13 @@ fn put_record(out: &mut Vec<u8>, record: &Record<'_>, timestamp_delta: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compression::decompress;
-    use crate::record_batch::{Codec, set_log_append_time};
+    use crate::record_batch::set_log_append_time;
     use crate::record_batch_builder::RecordBatchBuilder;
     use crate::record_lookup::{first_record_at_or_after, max_timestamp_record};
     use crate::record_outline::each_outline;
     use crate::record_set::RecordIter;
     use kafka_protocol::records::RecordBatchDecoder;
+    use proptest::prelude::*;
     use std::ops::ControlFlow;
 
     const CODECS: [(Codec, u8); 5] =
@@ -241,5 +272,84 @@ mod tests {
         assert!(matches!(every_second(&bytes, None), Err(RebuildError::Timestamp)));
         bytes[BASE_TIMESTAMP_AT..MAX_TIMESTAMP_AT].copy_from_slice(&(i64::MIN + 5).to_be_bytes());
         assert!(matches!(every_second(&bytes, Some(10)), Err(RebuildError::Timestamp)));
+    }
+
+    #[test]
+    fn another_codec_changes_nothing_but_the_form_of_the_records() {
+        for from in CODECS {
+            for to in CODECS {
+                let bytes = batch(&[50, 60, 30], from);
+                let before = RecordBatchView::parse(&bytes).unwrap();
+                let after = with_codec(&before, to.0, None, 1 << 20).unwrap();
+                let after = RecordBatchView::parse(&after).unwrap();
+                after.verify_crc().unwrap();
+                assert_eq!(
+                    after.attributes(),
+                    before.attributes() & KEPT_FLAGS | i16::from(to.1),
+                    "{from:?} {to:?}"
+                );
+                for kept in [0..LENGTH_AT, LENGTH_AT + 4..CRC_AT, ATTRIBUTES_AT + 2..HEADER_LEN] {
+                    assert_eq!(
+                        after.as_bytes()[kept.clone()],
+                        bytes[kept.clone()],
+                        "{from:?} {to:?} {kept:?}"
+                    );
+                }
+                assert_eq!(payload(&after), payload(&before));
+            }
+        }
+    }
+
+    #[test]
+    fn records_that_would_take_more_than_the_cap_are_not_decompressed() {
+        let packed = batch(&[50, 60, 30], CODECS[4]);
+        let view = RecordBatchView::parse(&packed).unwrap();
+        let length = payload(&view).len();
+        assert!(with_codec(&view, Codec::None, None, length).is_ok());
+        assert!(matches!(
+            with_codec(&view, Codec::None, None, length - 1),
+            Err(RebuildError::Compression(CompressionError::OverCap { .. }))
+        ));
+    }
+
+    fn payload(view: &RecordBatchView<'_>) -> Vec<u8> {
+        decompress(view.codec().unwrap(), view.records_bytes(), 1 << 20).unwrap()
+    }
+
+    /// Timestamp, key, value, headers.
+    type Written = (i32, Option<Vec<u8>>, Option<Vec<u8>>, Vec<(String, Option<Vec<u8>>)>);
+
+    fn written() -> impl Strategy<Value = Vec<Written>> {
+        let bytes = || prop::option::of(prop::collection::vec(any::<u8>(), 0..200));
+        let headers = prop::collection::vec(("[a-c]{0,3}", bytes()), 0..3);
+        prop::collection::vec((any::<i32>(), bytes(), bytes(), headers), 1..30)
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_equal_after_any_chain_of_codecs(
+            records in written(),
+            chain in prop::collection::vec((0_usize..5, prop::option::of(1_i32..9)), 1..5),
+        ) {
+            let mut builder = RecordBatchBuilder::new(0).producer(7, 2, 30);
+            for (timestamp, key, value, headers) in &records {
+                let headers: Vec<_> =
+                    headers.iter().map(|(key, value)| (key.as_bytes(), value.as_deref())).collect();
+                builder.append_with_headers(i64::from(*timestamp), key.as_deref(), value.as_deref(), &headers);
+            }
+            let first = builder.build();
+            let first = RecordBatchView::parse(&first).unwrap();
+            let mut bytes = Bytes::copy_from_slice(first.as_bytes());
+            for (codec, level) in chain {
+                bytes = with_codec(&RecordBatchView::parse(&bytes).unwrap(), CODECS[codec].0, level, 1 << 20).unwrap();
+            }
+            let last = RecordBatchView::parse(&bytes).unwrap();
+            let payload = payload(&last);
+            let before: Vec<_> = RecordIter::new(first.records_bytes(), first.record_count()).unwrap().map(Result::unwrap).collect();
+            let after: Vec<_> = RecordIter::new(&payload, last.record_count()).unwrap().map(Result::unwrap).collect();
+            prop_assert_eq!(after, before);
+            let plain = with_codec(&last, Codec::None, None, 1 << 20).unwrap();
+            prop_assert_eq!(&plain[..], first.as_bytes());
+        }
     }
 }

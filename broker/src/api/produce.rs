@@ -12,9 +12,12 @@
 //! transaction coordinator is asked before the append (`verification`): version 12 adds the partition to the transaction by
 //! that (KIP-890), older ones have it verified. Until it is answered, no later request of the connection is begun.
 //!
-//! Deliberate gaps: a topic's `compression.type` does not recompress; `current_leader` (10) is never filled, this broker leads everything.
+//! A topic whose `compression.type` names a codec has its batches stored with that one (`recompress`).
+//!
+//! Deliberate gaps: `current_leader` (10) is never filled, this broker leads everything.
 
 mod batch;
+mod recompress;
 mod verification;
 
 use std::sync::Arc;
@@ -34,6 +37,7 @@ use crate::topic_config::TopicConfig;
 use crate::traffic::TopicMeter;
 use crate::{error_map, topics};
 use batch::{Checked, Rejection, Rules};
+use recompress::Unfinished;
 use verification::Unverified;
 
 const ADMIN_CLIENT_ID: &str = "__admin_client";
@@ -63,12 +67,16 @@ impl Api for Produce {
         for (index, topic) in request.topic_data.into_iter().enumerate() {
             responses.push(sender.topic(index, topic, &mut pending));
         }
-        if pending.unverified.is_empty() {
+        if pending.unverified.is_empty() && pending.unfinished.is_empty() {
             return form.append(broker, pending, responses);
         }
+        let now_ms = sender.now_ms;
         let (broker, id) = (Arc::clone(broker), request.transactional_id.unwrap_or_default());
         Reply::Ordered(Box::pin(async move {
-            verification::verify(&broker, &id, version, &mut pending, &mut responses).await;
+            if !pending.unverified.is_empty() {
+                verification::verify(&broker, &id, version, &mut pending, &mut responses).await;
+            }
+            recompress::finish(&broker, (version, now_ms), &mut pending, &mut responses).await;
             form.append(&broker, pending, responses)
         }))
     }
@@ -136,6 +144,11 @@ impl Sender<'_> {
                             verification::begin((&log, name), &checked.batch, self.version, place);
                         pending.unverified.extend(unverified);
                     }
+                    if checked.unfinished
+                        && let Ok((topic, config)) = &target
+                    {
+                        pending.unfinished.push(Unfinished::new((index, place), topic, config, number));
+                    }
                     pending.appends.push(Append::new(log, checked.batch));
                     pending.places.push((index, place));
                     accepted(number, checked.log_append_time_ms)
@@ -196,6 +209,8 @@ struct Pending {
     places: Vec<(usize, usize)>,
     /// Those that the transaction coordinator must be asked about.
     unverified: Vec<Unverified>,
+    /// Those that are compressed anew away from the core.
+    unfinished: Vec<Unfinished>,
     failed: bool,
 }
 

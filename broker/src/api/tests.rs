@@ -16,6 +16,7 @@ mod metrics;
 mod newer;
 mod produce;
 mod read_committed;
+mod recompress;
 mod transactions;
 
 use std::future::Future;

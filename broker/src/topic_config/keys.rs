@@ -58,7 +58,7 @@ const fn key(
 pub(crate) static TOPIC_KEYS: &[TopicKey] = &[
     key("cleanup.policy", List(&["compact", "delete"]), "delete", &[same("log.cleanup.policy")], "What happens to old records: delete drops them by age and size, compact keeps the newest record of each key; empty keeps all."),
     key("compression.gzip.level", Int(-1, 9), "-1", &[same("compression.gzip.level")], "Level used when the broker compresses with gzip; -1 leaves it to the codec."),
-    key("compression.lz4.level", Int(1, 17), "9", &[same("compression.lz4.level")], "Level used when the broker compresses with lz4."),
+    key("compression.lz4.level", Int(1, 17), "9", &[same("compression.lz4.level")], "Checked and kept; the lz4 codec of this broker has one level."),
     key("compression.type", CODECS, "producer", &[same("compression.type")], "Codec that batches are stored with; producer keeps what the producer chose."),
     key("compression.zstd.level", Int(-131_072, 22), "3", &[same("compression.zstd.level")], "Level used when the broker compresses with zstd."),
     key("delete.retention.ms", NATURAL, "86400000", &[same("log.cleaner.delete.retention.ms")], "How long a tombstone stays readable after the compaction that first met it."),

@@ -76,6 +76,7 @@ fn parsed_config_follows_the_overrides() {
             timestamp_after_max_ms: 3_600_000,
             compacted: false,
             deletes: true,
+            compression: None,
         }
     );
     let overrides = configs(&[("cleanup.policy", "compact"), ("message.timestamp.type", "LogAppendTime")]);
@@ -106,4 +107,23 @@ fn overrides_are_checked_together_and_written_canonically() {
         wrong.starts_with("Invalid value [x] for configuration leader.replication.throttled.replicas: "),
         "{wrong}"
     );
+}
+
+#[test]
+fn compression_is_the_codec_with_the_level_of_that_codec() {
+    let (fixed, none) =
+        (config(&[("compression.type", "zstd"), ("compression.zstd.level", "7")]), Configs::new());
+    let resolved = |pairs: &[(&str, &str)]| {
+        TopicConfig::resolve(&BrokerLayers { config: &fixed, dynamic: &none }, &configs(pairs)).compression
+    };
+    let compression = |codec, level| Some(Compression { codec, level });
+    assert_eq!(resolved(&[]), compression(Codec::Zstd, Some(7)));
+    assert_eq!(resolved(&[("compression.zstd.level", "-5")]), compression(Codec::Zstd, Some(-5)));
+    assert_eq!(resolved(&[("compression.type", "gzip")]), compression(Codec::Gzip, None));
+    let gzip = [("compression.type", "gzip"), ("compression.gzip.level", "9")];
+    assert_eq!(resolved(&gzip), compression(Codec::Gzip, Some(9)));
+    assert_eq!(resolved(&[("compression.type", "lz4")]), compression(Codec::Lz4, None));
+    assert_eq!(resolved(&[("compression.type", "snappy")]), compression(Codec::Snappy, None));
+    assert_eq!(resolved(&[("compression.type", "uncompressed")]), compression(Codec::None, None));
+    assert_eq!(resolved(&[("compression.type", "producer")]), None);
 }

@@ -2,7 +2,8 @@
 //! `UnifiedLog.analyzeAndValidateRecords`, `LogValidator`). Pure: bytes and rules in, a batch or a rejection out.
 //!
 //! Uncompressed records are walked to their last byte. Compressed ones are looked into only where a record can break a
-//! rule that the header does not show: keys of a compacted topic, a limit on old timestamps. Otherwise the header's word
+//! rule that the header does not show: keys of a compacted topic, a limit on old timestamps, or where they are compressed
+//! anew. Otherwise the header's word
 //! on count and greatest timestamp is taken. A header that names another greatest timestamp than the records have is put
 //! right, so that searches by time find what is there.
 
@@ -16,6 +17,7 @@ use protocol::record_outline::{RecordOutline, each_outline};
 use protocol::record_set::RecordError;
 use storage::ValidBatch;
 
+use super::recompress;
 use crate::topic_config::TopicConfig;
 
 const MAGIC_AT: usize = 16;
@@ -44,6 +46,8 @@ pub(super) struct Checked {
     pub(super) log_append_time_ms: i64,
     /// It belongs to a transaction.
     pub(super) transactional: bool,
+    /// The rest of the check takes long: [`finish`] is to be called away from the core, and says what is appended.
+    pub(super) unfinished: bool,
 }
 
 /// Why a batch is not appended.
@@ -62,7 +66,7 @@ impl From<ErrorCode> for Rejection {
 }
 
 impl Rejection {
-    fn new(error: ErrorCode, message: impl Into<String>) -> Self {
+    pub(super) fn new(error: ErrorCode, message: impl Into<String>) -> Self {
         Self { message: Some(message.into()), ..Self::from(error) }
     }
 
@@ -87,22 +91,34 @@ pub(super) fn check(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Checked
     let valid = ValidBatch::new(records.clone())
         .map_err(|error| Rejection::new(ErrorCode::CorruptMessage, error.to_string()))?;
     header(&batch, rules)?;
-    let newest = contents(&batch, rules)?;
-    let transactional = batch.is_transactional();
-    if rules.config.log_append_time {
-        let batch = rewritten(&records, |bytes| set_log_append_time(bytes, rules.now_ms));
-        return Ok(Checked { batch, log_append_time_ms: rules.now_ms, transactional });
+    if recompress::takes_long(&batch, rules.config) {
+        let log_append_time_ms = if rules.config.log_append_time { rules.now_ms } else { NO_TIMESTAMP };
+        let transactional = batch.is_transactional();
+        return Ok(Checked { batch: valid, log_append_time_ms, transactional, unfinished: true });
     }
-    let batch = if newest == batch.max_timestamp() {
-        valid
-    } else {
-        rewritten(&records, |bytes| set_max_timestamp(bytes, newest))
-    };
-    Ok(Checked { batch, log_append_time_ms: NO_TIMESTAMP, transactional })
+    finish(valid, rules)
 }
 
-fn rewritten(records: &Bytes, change: impl FnOnce(&mut [u8]) -> Result<(), BatchError>) -> ValidBatch {
-    let mut bytes = records.to_vec();
+/// Looks into the records of a batch with a right header and makes of it what is stored: in the topic's codec, with the
+/// topic's kind of timestamps.
+pub(super) fn finish(valid: ValidBatch, rules: &Rules<'_>) -> Result<Checked, Rejection> {
+    let transactional = valid.view().is_transactional();
+    let newest = contents(&valid.view(), rules)?;
+    let valid = recompress::recompressed(valid, rules)?;
+    if rules.config.log_append_time {
+        let batch = rewritten(&valid, |bytes| set_log_append_time(bytes, rules.now_ms));
+        return Ok(Checked { batch, log_append_time_ms: rules.now_ms, transactional, unfinished: false });
+    }
+    let batch = if newest == valid.view().max_timestamp() {
+        valid
+    } else {
+        rewritten(&valid, |bytes| set_max_timestamp(bytes, newest))
+    };
+    Ok(Checked { batch, log_append_time_ms: NO_TIMESTAMP, transactional, unfinished: false })
+}
+
+fn rewritten(batch: &ValidBatch, change: impl FnOnce(&mut [u8]) -> Result<(), BatchError>) -> ValidBatch {
+    let mut bytes = batch.view().as_bytes().to_vec();
     change(&mut bytes).expect("the same bytes parsed before");
     ValidBatch::new(Bytes::from(bytes)).expect("every change computes the checksum anew")
 }
@@ -189,7 +205,8 @@ fn header(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<(), Rejectio
 fn contents(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<i64, Rejection> {
     let config = rules.config;
     let old_records_matter = !config.log_append_time && config.timestamp_before_max_ms < i64::MAX;
-    if batch.codec() == Some(Codec::None) || config.compacted || old_records_matter {
+    let every_one = config.compacted || old_records_matter || recompress::target(batch, config).is_some();
+    if batch.codec() == Some(Codec::None) || every_one {
         return each_record(batch, rules);
     }
     let (newest, last) = (batch.max_timestamp(), batch.last_offset_delta());
@@ -199,6 +216,11 @@ fn contents(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<i64, Rejec
         }
         None => Ok(newest),
     }
+}
+
+/// What the records of a batch may take when they are not compressed, bytes.
+pub(super) fn decompressed_cap(config: &TopicConfig) -> usize {
+    config.max_message_bytes.saturating_mul(DECOMPRESSED_FACTOR)
 }
 
 fn malformed(error: &RecordError) -> Rejection {
@@ -212,8 +234,7 @@ fn each_record(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<i64, Re
     let mut first = None;
     let mut out_of_order = None;
     let mut indexes = 0_i32..;
-    let cap = rules.config.max_message_bytes.saturating_mul(DECOMPRESSED_FACTOR);
-    each_outline(batch, cap, |record| {
+    each_outline(batch, decompressed_cap(rules.config), |record| {
         let index = indexes.next().expect("a batch counts its records in an i32");
         if record.offset_delta != index {
             out_of_order = Some(RecordError::OffsetDelta { index, found: record.offset_delta });

@@ -16,6 +16,7 @@ fn config() -> TopicConfig {
         timestamp_after_max_ms: 3_600_000,
         compacted: false,
         deletes: true,
+        compression: None,
     }
 }
 
