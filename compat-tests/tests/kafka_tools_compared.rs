@@ -172,6 +172,10 @@ fn plain_words(line: &str, compared: Compared) -> Vec<String> {
         if place > 0 && words[place - 1] == "TopicId:" {
             return "ID".to_owned();
         }
+        // Each side's own client: Kafka's may know a newer version.
+        if place > 0 && words[place - 1] == "[usable:" {
+            return "N".to_owned();
+        }
         let mut parts: Vec<&str> = word.split(',').collect();
         if compared == Rows {
             parts.sort_unstable();
@@ -214,6 +218,8 @@ fn theirs(side: &Side) -> Result<Vec<Ended>> {
     command.arg(kafka_class_path()?).arg(driver_dir("tools").join("Batch.java"));
     let printed =
         run_with_input(&mut command, Stdio::from(std::fs::File::open(file)?), Duration::from_secs(400))?;
+    // What follows is stderr.
+    let (printed, _) = printed.split_once("#### end").context("Kafka's tools did not come to their end")?;
     let blocks = printed.split("#### ").skip(1);
     let ended = |block: &str| {
         let (code, stdout) = block.split_once('\n').context("a code and a line end")?;

@@ -13,7 +13,8 @@ import org.apache.kafka.common.utils.Exit;
 
 /**
  * Runs many of Kafka's tools in one JVM. A line of stdin is a class and its arguments, separated by tabs; a last word that begins
- * with `<` names the file that is the tool's stdin. Each tool is answered by a line `#### CODE`, then its stdout.
+ * with `<` names the file that is the tool's stdin. Each tool is answered by a line `#### CODE`, then its stdout;
+ * the last by `#### end`.
  */
 public class Batch {
     private static Integer code;
@@ -52,6 +53,8 @@ public class Batch {
             out.print(printed.toString(StandardCharsets.UTF_8));
             out.flush();
         }
+        out.println("#### end");
+        out.flush();
         Runtime.getRuntime().halt(0);
     }
 
