@@ -116,13 +116,13 @@ impl Catalog {
         self.by_number.write().expect("no panic under this lock").insert(number, Arc::clone(&topic));
         self.by_id.insert(record.id, Arc::clone(&topic));
         self.by_name.insert(Arc::clone(topic.name()), Arc::clone(&topic));
-        self.raise_next_number(number + 1);
+        self.raise_next_number(number.saturating_add(1));
         topic
     }
 
     /// Removes the topic and returns it, for its partitions to be cleared. `frame` is where the log says so.
     pub(crate) fn apply_topic_deleted(&self, number: u32, frame: Position) -> Option<Arc<Topic>> {
-        self.raise_next_number(number + 1);
+        self.raise_next_number(number.saturating_add(1));
         self.deleted
             .lock()
             .expect("no panic under this lock")

@@ -10,10 +10,10 @@ pub type Offset = i64;
 pub struct Position(pub u64);
 
 impl Position {
-    /// The address `bytes` further on.
+    /// The address `bytes` further on; no further than the last one, which is in no file, where damaged bytes claim more.
     #[must_use]
     pub fn plus(self, bytes: u64) -> Self {
-        Self(self.0 + bytes)
+        Self(self.0.saturating_add(bytes))
     }
 }
 

@@ -12,6 +12,7 @@ mod client_suites;
 mod compat;
 mod deny;
 mod differential;
+mod fuzz;
 mod power;
 mod prometheus;
 mod step;
@@ -71,6 +72,14 @@ enum Task {
     },
     /// Checks licences, sources and versions of all dependencies, and known advisories where they can be fetched
     Deny,
+    /// Runs libFuzzer on what takes bytes from outside: requests, record batches, data directories, settings (needs nightly)
+    Fuzz {
+        /// Each target for so long
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+        /// Only these: files of fuzz/fuzz_targets without their ending
+        targets: Vec<String>,
+    },
     /// Cuts the power of a file system at random moments under load; every acknowledged record is looked for (needs root)
     ///
     /// Options: --rounds N, --without-sync (negative control: must lose records), --producers N, --rate N, --shortest MS,
@@ -169,6 +178,7 @@ fn run(task: &Task) -> Result<()> {
         Task::Coverage => checks::write_coverage(),
         Task::Differential { options } => differential::run(options),
         Task::Deny => deny::check(),
+        Task::Fuzz { seconds, targets } => fuzz::run(targets, *seconds),
         Task::PowerCut { options } => power::run("cut", options),
         Task::SyncFailure { options } => power::run("sync-failure", options),
         Task::DiskFull { options } => power::run("disk-full", options),

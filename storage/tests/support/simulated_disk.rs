@@ -281,6 +281,10 @@ impl DiskFile for SimulatedFile {
         let mut at = usize::try_from(at).unwrap();
         let mut image = self.image.lock().unwrap();
         for slice in slices {
+            // As `pwritev`: a file that damage made shorter grows again.
+            if image.cached.len() < at + slice.len() {
+                image.cached.resize(at + slice.len(), 0);
+            }
             image.cached[at..at + slice.len()].copy_from_slice(slice);
             at += slice.len();
             image.unsynced += slice.len() as u64;

@@ -1,0 +1,23 @@
+//! The fuzz target for recovery, on what it once found and on a few mutants; `cargo xtask fuzz recovery` runs it for longer.
+#![allow(clippy::unwrap_used, unreachable_pub, dead_code, reason = "the modules of fuzz/ are public there")]
+
+#[path = "../../fuzz/src/mutants.rs"]
+mod mutants;
+#[path = "../../fuzz/src/recovery.rs"]
+mod recovery;
+
+use mutants::{Random, mutant};
+
+#[test]
+fn topic_with_the_greatest_number_in_a_forged_snapshot_does_not_stop_the_start() {
+    recovery::run(&[255, 9, 159, 16, 221, 1, 255, 125, 7]);
+    recovery::run(&[0xf7, 9, 159, 16, 221, 1, 255, 125, 7]);
+}
+
+#[test]
+fn mutated_directories_never_stop_the_process() {
+    let (seeds, mut random) = (recovery::seeds(), Random(1));
+    for _ in 0..60 {
+        recovery::run(&mutant(&seeds[random.below(seeds.len())], &mut random));
+    }
+}
