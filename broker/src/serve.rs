@@ -22,7 +22,7 @@ use crate::server_arguments::ServerArguments;
 pub(crate) fn run(
     arguments: ServerArguments,
     defaults: &[Flag],
-    announce: impl FnOnce(&HostPort) -> io::Result<()>,
+    announce: impl FnOnce(&HostPort) -> io::Result<()> + Send + 'static,
 ) -> anyhow::Result<()> {
     logging::start().map_err(anyhow::Error::msg)?;
     let (config, notices) = arguments.load(defaults)?;
@@ -39,18 +39,24 @@ pub(crate) fn run(
         drop(std::fs::remove_file(path));
     }
     raise_open_files(config.max_connections);
-    let server = Server::start(config)?;
-    let (summary, address) = (server.summary(), server.client_address().clone());
-    let ready = || {
-        if let Some(path) = &ready_file {
-            write_ready_file(path, &address)?;
-        }
-        tracing::info!("{summary}");
-        announce(&address)?;
+    let to_write = ready_file.clone();
+    let start = move || {
+        let server = Server::start(config)?;
+        let address = server.client_address().clone();
+        let told = to_write.iter().try_for_each(|path| {
+            write_ready_file(path, &address).with_context(|| format!("--ready-file {}", path.display()))
+        });
+        tracing::info!("{}", server.summary());
         tell_service_manager("READY=1");
-        tell_container_tools(node_id)
+        match told.and_then(|()| Ok(announce(&address).and_then(|()| tell_container_tools(node_id))?)) {
+            Ok(()) => Ok(server),
+            Err(error) => {
+                server.stop().context(UNCLEAN)?;
+                Err(error)
+            }
+        }
     };
-    let stopped = shutdown::until_signalled(ready, |signal| {
+    let stopped = shutdown::until_signalled(start, |server, signal| {
         tracing::info!(signal, "stopping");
         tell_service_manager("STOPPING=1");
         server.stop()
@@ -58,15 +64,12 @@ pub(crate) fn run(
     if let Some(path) = &ready_file {
         drop(std::fs::remove_file(path));
     }
-    let place = || {
-        ready_file
-            .as_ref()
-            .map_or_else(|| "signals".to_owned(), |path| format!("--ready-file {}", path.display()))
-    };
-    stopped.with_context(place)?.context("the log was not closed cleanly; the next start recovers it")?;
+    stopped.context("signals")??.context(UNCLEAN)?;
     tracing::info!("stopped");
     Ok(())
 }
+
+const UNCLEAN: &str = "the log was not closed cleanly; the next start recovers it";
 
 /// One datagram to the socket that systemd names (`Type=notify`, sd_notify(3)). Nothing where there is none.
 fn tell_service_manager(state: &str) {

@@ -57,31 +57,47 @@ pub(crate) fn run_on_this_thread<T>(main: impl Future<Output = T>) -> io::Result
     Ok(LocalSet::new().block_on(&runtime, main))
 }
 
-/// Calls `ready`, blocks until SIGTERM, SIGINT or SIGHUP, then calls `stop` with the signal's name. A second signal while it
-/// works ends the process at once with code 1.
+/// Takes the signals over, calls `start`, blocks until SIGTERM, SIGINT or SIGHUP, then calls `stop` with what was started and
+/// the signal's name. A signal while something is being started, or a second one, ends the process at once with code 1.
+///
+/// The signals come first: who sees that clients are served may ask for the end in the same moment.
 ///
 /// # Errors
-/// The signals cannot be taken over, or `ready` fails; `stop` is not called then.
+/// The outer one when the signals cannot be taken over, the inner one when `start` fails; `stop` is not called then.
 ///
 /// # Panics
-/// When `stop` panics.
-pub fn until_signalled<T: Send + 'static>(
-    ready: impl FnOnce() -> io::Result<()>,
-    stop: impl FnOnce(&'static str) -> T + Send + 'static,
-) -> io::Result<T> {
+/// When `start` or `stop` does.
+pub fn until_signalled<S, E, T>(
+    start: impl FnOnce() -> Result<S, E> + Send + 'static,
+    stop: impl FnOnce(S, &'static str) -> T + Send + 'static,
+) -> io::Result<Result<T, E>>
+where
+    S: Send + 'static,
+    E: Send + 'static,
+    T: Send + 'static,
+{
     run_on_this_thread(async {
         let mut signals = Signals::install()?;
-        ready()?;
+        let started = tokio::task::spawn_blocking(start);
+        let running = tokio::select! {
+            started = started => match started.expect("starting does not panic") {
+                Ok(running) => running,
+                Err(error) => return Ok(Err(error)),
+            },
+            signal = signals.next() => give_up(signal),
+        };
         let first = signals.next().await;
-        let work = tokio::task::spawn_blocking(move || stop(first));
+        let work = tokio::task::spawn_blocking(move || stop(running, first));
         tokio::select! {
-            done = work => Ok(done.expect("stopping does not panic")),
-            second = signals.next() => {
-                tracing::warn!(signal = second, "second signal: exiting at once, the next start recovers");
-                std::process::exit(1);
-            }
+            done = work => Ok(Ok(done.expect("stopping does not panic"))),
+            second = signals.next() => give_up(second),
         }
     })?
+}
+
+fn give_up(signal: &str) -> ! {
+    tracing::warn!(signal, "exiting at once, the next start recovers");
+    std::process::exit(1);
 }
 
 /// The signals that ask for a controlled end, as Kafka's `LoggingSignalHandler` takes them.
