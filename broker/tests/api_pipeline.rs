@@ -9,6 +9,7 @@ use broker::config::Config;
 use broker::server::Server;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use protocol::messages::metadata_request::MetadataRequestTopic;
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::{
     ApiKey, BrokerId, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, ProduceRequest,
@@ -85,6 +86,17 @@ fn topic() -> TopicName {
     TopicName(StrBytes::from_static_str("pipelined"))
 }
 
+/// As clients do: asking for a topic creates it.
+fn create_topic(server: &Server) {
+    let mut connection = Connection::open(server);
+    let asked = MetadataRequest::default()
+        .with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(topic()))]))
+        .with_allow_auto_topic_creation(true);
+    connection.send(ApiKey::Metadata, METADATA_VERSION, &asked);
+    let (_, made): (i32, MetadataResponse) = connection.receive(METADATA_VERSION);
+    assert_eq!(made.topics[0].error_code, 0);
+}
+
 fn config(dir: &tempfile::TempDir) -> Config {
     let data = dir.path().join("data").display().to_string();
     let pairs = [
@@ -99,6 +111,7 @@ fn config(dir: &tempfile::TempDir) -> Config {
 fn answers_come_in_request_order_whatever_each_has_to_wait_for() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start(config(&dir)).expect("it starts");
+    create_topic(&server);
     let mut connection = Connection::open(&server);
     for sequence in 0..50 {
         connection.send(ApiKey::Produce, PRODUCE_VERSION, &produce(1, sequence));
@@ -128,6 +141,7 @@ fn answers_come_in_request_order_whatever_each_has_to_wait_for() {
 fn an_acknowledged_batch_is_a_duplicate_after_a_restart() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start(config(&dir)).expect("it starts");
+    create_topic(&server);
     let mut connection = Connection::open(&server);
     for sequence in 0..3 {
         connection.send(ApiKey::Produce, PRODUCE_VERSION, &produce(7, sequence));

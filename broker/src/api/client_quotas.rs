@@ -51,7 +51,7 @@ impl Api for DescribeClientQuotas {
         });
         let response = match filter {
             Ok(filter) => DescribeClientQuotasResponse::default()
-                .with_error_message(None)
+                .with_error_message(Some(StrBytes::default()))
                 .with_entries(Some(entries(&broker.store.broker_configs(), &filter))),
             Err((error, message)) => DescribeClientQuotasResponse::default()
                 .with_error_code(error.code())

@@ -152,6 +152,9 @@ impl Api for ConsumerGroupDescribe {
 }
 
 fn described_group(version: i16, operations: bool, group: group::DescribedConsumerGroup) -> DescribedGroup {
+    if group.group_id.is_empty() {
+        return DescribedGroup::default().with_error_code(ErrorCode::InvalidGroupId.code());
+    }
     let members = group.members.into_iter().map(|member| {
         let described = Member::default()
             .with_member_id(member.member_id.into())
@@ -163,7 +166,7 @@ fn described_group(version: i16, operations: bool, group: group::DescribedConsum
             .with_subscribed_topic_names(
                 member.topics.into_iter().map(|it| StrBytes::from(it).into()).collect(),
             )
-            .with_subscribed_topic_regex(member.regex.map(StrBytes::from))
+            .with_subscribed_topic_regex(Some(member.regex.map_or_else(StrBytes::default, StrBytes::from)))
             .with_assignment(assignment(member.assignment))
             .with_target_assignment(assignment(member.target));
         if version >= 1 { described.with_member_type(i8::from(!member.is_classic)) } else { described }

@@ -20,6 +20,7 @@ use protocol::{ErrorCode, StrBytes, layouts};
 use storage::{Configs, Position};
 use uuid::Uuid;
 
+use super::describe_quorum::METADATA_TOPIC;
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::error_map;
@@ -83,6 +84,10 @@ struct Created {
 fn create(broker: &Broker, asked: &CreatableTopic, validate_only: bool) -> Result<Created, Failure> {
     let name = asked.name.as_str();
     topics::validate_name(name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
+    if name == METADATA_TOPIC {
+        let why = format!("Creation of internal topic {name} is prohibited.");
+        return Err((ErrorCode::InvalidRequest, why));
+    }
     if broker.store.topic(name).is_some() {
         return Err(exists(name));
     }

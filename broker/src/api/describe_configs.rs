@@ -17,7 +17,7 @@ use protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
 };
 use protocol::messages::{ApiKey, DescribeConfigsRequest, DescribeConfigsResponse};
-use protocol::{StrBytes, layouts};
+use protocol::{ErrorCode, StrBytes, layouts};
 use storage::Configs;
 
 use super::config_change::{
@@ -36,6 +36,9 @@ use crate::topic_config::{BrokerLayers, Setting, Source, TOPIC_KEYS, TopicKey};
 /// Kafka's `ConfigType` of what it knows nothing about.
 const UNKNOWN_TYPE: i8 = 0;
 
+/// What a resource of a kind without configs is told.
+const MALFORMED: &str = super::find_coordinator::MALFORMED;
+
 pub(super) struct DescribeConfigs;
 
 impl Api for DescribeConfigs {
@@ -49,7 +52,9 @@ impl Api for DescribeConfigs {
         let results = request.resources.into_iter().map(|asked| {
             let result = DescribeConfigsResult::default().with_resource_type(asked.resource_type);
             match describe(broker, show, &asked) {
-                Ok(configs) => result.with_error_message(None).with_configs(configs),
+                Ok(configs) => result.with_configs(configs),
+                // Kafka says no more than the code of a topic that is not there.
+                Err((error @ ErrorCode::UnknownTopicOrPartition, _)) => result.with_error_code(error.code()),
                 Err((error, message)) => result
                     .with_error_code(error.code())
                     .with_error_message(Some(StrBytes::from_string(message))),
@@ -126,7 +131,7 @@ fn resource(broker: &Broker, kind: i8, name: &str) -> Result<Option<Resource>, F
         CLIENT_METRICS => Ok(Some(Resource::ClientMetrics(name.to_owned()))),
         GROUP if name.is_empty() => Err(invalid_request("Group name must not be empty")),
         GROUP => Ok(Some(Resource::Group(name.to_owned()))),
-        _ => Err(invalid_request(&format!("Unsupported resource type: {kind}"))),
+        _ => Err(invalid_request(MALFORMED)),
     }
 }
 

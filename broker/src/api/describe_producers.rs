@@ -6,10 +6,12 @@ use protocol::layout::Layout;
 use protocol::messages::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use protocol::messages::{ApiKey, DescribeProducersRequest, DescribeProducersResponse};
 use protocol::{ErrorCode, StrBytes, layouts};
-use storage::{ActiveProducer, PartitionLog};
+use storage::{ActiveProducer, PartitionLog, Topic};
 
+use super::create_topics::Failure;
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
+use crate::topics;
 
 pub(super) struct DescribeProducers;
 
@@ -27,8 +29,13 @@ impl Api for DescribeProducers {
         let topics = request.topics.into_iter().map(|asked| {
             let topic = broker.store.topic(&asked.name);
             let partitions = asked.partition_indexes.into_iter().map(|number| {
-                let log = topic.as_ref().and_then(|topic| topic.partition(number));
-                partition(number, log.as_deref())
+                let response = PartitionResponse::default().with_partition_index(number);
+                match found(&asked.name, topic.as_deref(), number) {
+                    Ok(log) => described(response, &log),
+                    Err((error, message)) => response
+                        .with_error_code(error.code())
+                        .with_error_message((!message.is_empty()).then(|| StrBytes::from_string(message))),
+                }
             });
             TopicResponse::default().with_partitions(partitions.collect()).with_name(asked.name)
         });
@@ -36,14 +43,15 @@ impl Api for DescribeProducers {
     }
 }
 
-fn partition(number: i32, log: Option<&PartitionLog>) -> PartitionResponse {
-    let response = PartitionResponse::default().with_partition_index(number);
-    let Some(log) = log else {
-        let error = ErrorCode::UnknownTopicOrPartition;
-        return response.with_error_code(error.code()).with_error_message(Some(StrBytes::from_static_str(
-            "This server does not host this topic-partition.",
-        )));
-    };
+/// Kafka has a sentence for names and topics, none for a partition that the topic lacks.
+fn found(name: &str, topic: Option<&Topic>, number: i32) -> Result<Arc<PartitionLog>, Failure> {
+    topics::validate_name(name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
+    let unknown = |why: &str| (ErrorCode::UnknownTopicOrPartition, why.to_owned());
+    let topic = topic.ok_or_else(|| unknown("This server does not host this topic-partition."))?;
+    topic.partition(number).ok_or_else(|| unknown(""))
+}
+
+fn described(response: PartitionResponse, log: &PartitionLog) -> PartitionResponse {
     let producers = log.active_producers().into_iter().map(producer);
     response.with_error_message(None).with_active_producers(producers.collect())
 }

@@ -18,7 +18,7 @@ use protocol::{ErrorCode, StrBytes, layouts};
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
 
-const METADATA_TOPIC: &str = "__cluster_metadata";
+pub(super) const METADATA_TOPIC: &str = "__cluster_metadata";
 /// The first term of office, which never ends here.
 const LEADER_EPOCH: i32 = 1;
 

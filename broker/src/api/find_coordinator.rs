@@ -2,8 +2,7 @@
 //!
 //! This node coordinates everything. Version 0 knows groups only, 1 adds the key type, 4 asks for many keys at once, 6 adds
 //! share groups (key type 2). A key type that the version does not have, or a key that is none of a share group, is
-//! INVALID_REQUEST. Kafka makes the coordinator's topic at this moment; here it is made when the first group writes, so
-//! there is nothing to wait for.
+//! INVALID_REQUEST. The coordinator's topic is made at this moment, and here it is there at once.
 //!
 //! Deliberate gaps: share groups are not served, their keys are answered COORDINATOR_NOT_AVAILABLE.
 
@@ -16,12 +15,13 @@ use protocol::{ErrorCode, StrBytes, layouts};
 
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
+use crate::topics::{self, OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 /// Kafka's own message for INVALID_REQUEST.
-const MALFORMED: &str = "This most likely occurs because of a request being malformed by the client library or the message was sent to an incompatible broker. See the broker logs for more details.";
+pub(super) const MALFORMED: &str = "This most likely occurs because of a request being malformed by the client library or the message was sent to an incompatible broker. See the broker logs for more details.";
 
 pub(super) struct FindCoordinator;
 
@@ -56,8 +56,8 @@ impl Api for FindCoordinator {
 /// Without a message, as Kafka's, but for a key type that makes the whole request wrong.
 fn coordinator(broker: &Broker, context: &RequestContext<'_>, key_type: i8, key: StrBytes) -> Coordinator {
     let (error, message) = match key_type {
-        TRANSACTION if key.is_empty() => (Some(ErrorCode::InvalidRequest), ""),
-        GROUP | TRANSACTION => (None, ""),
+        GROUP => (without_topic(broker, OFFSETS_TOPIC), ""),
+        TRANSACTION => (without_topic(broker, TRANSACTIONS_TOPIC), ""),
         SHARE if context.version() >= 6 && is_share_key(&key) => {
             (Some(ErrorCode::CoordinatorNotAvailable), "")
         }
@@ -76,6 +76,11 @@ fn coordinator(broker: &Broker, context: &RequestContext<'_>, key_type: i8, key:
                 .with_port(i32::from(*port))
         }
     }
+}
+
+/// The error to give while the topic cannot be made.
+fn without_topic(broker: &Broker, name: &str) -> Option<ErrorCode> {
+    topics::find_or_create_internal(broker, name).err().map(|_| ErrorCode::CoordinatorNotAvailable)
 }
 
 /// Group, topic id and partition (Kafka `SharePartitionKey.validate`).

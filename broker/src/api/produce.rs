@@ -4,7 +4,7 @@
 //! answered when they are in the log, acks=-1 when they are durable, acks=0 never: an error then closes the connection so
 //! that the client asks for metadata again. `timeout_ms` is not looked at: it limits the wait for other replicas, and
 //! there are none. A duplicate batch of an idempotent producer succeeds with its original offset. Version 7 allows zstd, 8
-//! brings messages and record errors, 13 topic ids. A topic named but not there is created if the broker does that.
+//! brings messages and record errors, 13 topic ids. Only Metadata creates topics, as in Kafka.
 //!
 //! Clients may write to internal topics only under the client id `__admin_client` (`KafkaApis.handleProduceRequest`).
 //!
@@ -62,6 +62,9 @@ impl Api for Produce {
             acks_valid: (-1..=1).contains(&acks),
             now_ms: broker.clock.now_ms(),
         };
+        if let Some(message) = unreadable(&request) {
+            return form.refuse(request, &message);
+        }
         let mut pending = Pending::default();
         let mut responses: Vec<TopicProduceResponse> = Vec::with_capacity(request.topic_data.len());
         for (index, topic) in request.topic_data.into_iter().enumerate() {
@@ -82,6 +85,12 @@ impl Api for Produce {
     }
 }
 
+/// Why no partition of the request is looked at.
+fn unreadable(request: &ProduceRequest) -> Option<String> {
+    let partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    partitions.filter_map(|partition| partition.records.as_deref()).find_map(batch::unreadable)
+}
+
 /// How a request wants its answer.
 #[derive(Clone, Copy)]
 struct Form {
@@ -90,6 +99,26 @@ struct Form {
 }
 
 impl Form {
+    /// Every partition is CORRUPT_MESSAGE (Kafka `ProduceRequest.getErrorResponse`).
+    fn refuse(self, request: ProduceRequest, message: &str) -> Reply {
+        if self.acks == 0 {
+            return Reply::Close;
+        }
+        let responses = request.topic_data.into_iter().map(|topic| {
+            let partitions = topic.partition_data.iter().map(|partition| {
+                let message = Some(message.to_owned());
+                rejected(partition.index, Rejection { message, ..ErrorCode::CorruptMessage.into() })
+            });
+            let partitions = partitions.collect();
+            TopicProduceResponse::default()
+                .with_name(topic.name)
+                .with_topic_id(topic.topic_id)
+                .with_partition_responses(partitions)
+        });
+        let response = ProduceResponse::default().with_responses(responses.collect());
+        Reply::Now(Response::encode(&response, self.version))
+    }
+
     fn append(
         self,
         broker: &Arc<Broker>,
@@ -167,14 +196,7 @@ impl Sender<'_> {
     }
 
     fn target(&self, data: &TopicProduceData) -> Result<(Arc<Topic>, Arc<TopicConfig>), ErrorCode> {
-        if !self.acks_valid {
-            return Err(ErrorCode::InvalidRequiredAcks);
-        }
-        let topic = if self.version >= 13 {
-            topics::resolve(&self.broker.store, true, "", data.topic_id)?
-        } else {
-            topics::find_or_create(self.broker, &data.name, true)?.0
-        };
+        let topic = topics::resolve(&self.broker.store, self.version >= 13, &data.name, data.topic_id)?;
         if topics::is_internal(topic.name()) && !self.admin {
             return Err(ErrorCode::InvalidTopicException);
         }
@@ -197,8 +219,16 @@ impl Sender<'_> {
             topic: topic.name(),
             partition: data.index,
         };
-        let checked = batch::check(data.records, &rules)?;
-        Ok((log, checked))
+        if !self.acks_valid {
+            return Err(ErrorCode::InvalidRequiredAcks.into());
+        }
+        match batch::check(data.records, &rules) {
+            Ok(checked) => Ok((log, checked)),
+            Err(rejection) if rejection.in_log => {
+                Err(Rejection { log_start_offset: log.log_start_offset(), ..rejection })
+            }
+            Err(rejection) => Err(rejection),
+        }
     }
 }
 
@@ -234,11 +264,15 @@ impl Pending {
                         if appended.duplicate { (0, 0) } else { (sent.bytes, sent.records) };
                     traffic.appended(bytes, records);
                     appended_at(response, &appended, &sent.log);
+                    if appended.duplicate && response.log_append_time_ms < 0 {
+                        // Kafka remembers no more than the batch's greatest timestamp, and tells that.
+                        response.log_append_time_ms = sent.max_timestamp;
+                    }
                 }
                 Err(error) => {
                     failed = true;
                     traffic.refused_to_append(1);
-                    *response = rejected(response.index, refused(&error));
+                    *response = rejected(response.index, refused(&error, &sent.log));
                 }
             }
         }
@@ -251,6 +285,7 @@ struct Sent {
     log: Arc<PartitionLog>,
     bytes: u64,
     records: u64,
+    max_timestamp: i64,
 }
 
 impl Sent {
@@ -260,6 +295,7 @@ impl Sent {
             log: Arc::clone(&append.partition),
             bytes: u64::try_from(batch.as_bytes().len()).unwrap_or(u64::MAX),
             records: u64::from(batch.record_count().unsigned_abs()),
+            max_timestamp: batch.max_timestamp(),
         }
     }
 }
@@ -269,8 +305,14 @@ fn appended_at(response: &mut PartitionProduceResponse, appended: &Appended, log
     response.log_start_offset = log.log_start_offset();
 }
 
-fn refused(error: &AppendError) -> Rejection {
-    Rejection { message: Some(error.to_string()), ..Rejection::from(error_map::append_error(error)) }
+/// Kafka tells the code alone, and where the log starts unless the log itself failed.
+fn refused(error: &AppendError, log: &PartitionLog) -> Rejection {
+    tracing::debug!(%error, "a batch is not appended");
+    let rejection = Rejection::from(error_map::append_error(error));
+    if rejection.error == ErrorCode::KafkaStorageError {
+        return rejection;
+    }
+    Rejection { log_start_offset: log.log_start_offset(), ..rejection }
 }
 
 fn accepted(index: i32, log_append_time_ms: i64) -> PartitionProduceResponse {
@@ -287,6 +329,7 @@ fn rejected(index: i32, rejection: Rejection) -> PartitionProduceResponse {
         .with_index(index)
         .with_error_code(rejection.error.code())
         .with_base_offset(-1)
+        .with_log_start_offset(rejection.log_start_offset)
         .with_record_errors(record_errors.collect())
         .with_error_message(rejection.message.map(StrBytes::from_string))
 }

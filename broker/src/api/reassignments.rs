@@ -52,7 +52,7 @@ fn answered(broker: &Broker, topic: ReassignableTopic) -> ReassignableTopicRespo
             Ok(()) => response.with_error_message(None),
             Err((error, message)) => response
                 .with_error_code(error.code())
-                .with_error_message(Some(StrBytes::from_string(message))),
+                .with_error_message((!message.is_empty()).then(|| StrBytes::from_string(message))),
         }
     });
     let partitions = partitions.collect();
@@ -67,10 +67,7 @@ fn reassign(broker: &Broker, name: &str, asked: &ReassignablePartition) -> Resul
     topic.partition(index).ok_or_else(|| unknown(format!("Unable to find partition {name}:{index}.")))?;
     match &asked.replicas {
         Some(replicas) => check_replicas(broker.config.node_id, replicas),
-        None => {
-            let error = ErrorCode::NoReassignmentInProgress;
-            Err((error, "No partition reassignment is in progress.".to_owned()))
-        }
+        None => Err((ErrorCode::NoReassignmentInProgress, String::new())),
     }
 }
 

@@ -7,6 +7,7 @@
 //! on count and greatest timestamp is taken. A header that names another greatest timestamp than the records have is put
 //! right, so that searches by time find what is there.
 
+use std::fmt::Display;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
@@ -20,7 +21,14 @@ use storage::ValidBatch;
 use super::recompress;
 use crate::topic_config::TopicConfig;
 
+const SIZE_AT: usize = 8;
+/// Base offset and size, which the size does not count.
+const SIZED_FROM: usize = 12;
 const MAGIC_AT: usize = 16;
+/// The half of the attributes that has the timestamp type, and its bit.
+const TIMESTAMP_TYPE: (usize, u8) = (22, 0x08);
+/// No message set of any magic is smaller (Kafka `LegacyRecord.RECORD_OVERHEAD_V0`).
+const MIN_SIZE: i32 = 14;
 const NO_TIMESTAMP: i64 = -1;
 /// Records that are named one by one in a rejection.
 const MAX_RECORD_ERRORS: usize = 1000;
@@ -50,34 +58,48 @@ pub(super) struct Checked {
     pub(super) unfinished: bool,
 }
 
-/// Why a batch is not appended.
+/// Why a batch is not appended. Clients are told as much as Kafka tells them, the rest goes to the log at level debug.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rejection {
     pub(super) error: ErrorCode,
     pub(super) message: Option<String>,
+    /// Where the log starts, -1 where Kafka gives up before it looks.
+    pub(super) log_start_offset: i64,
+    /// Kafka finds out in its log, after the checks of the request.
+    pub(super) in_log: bool,
     /// Index in the batch and what is wrong with that record.
     pub(super) record_errors: Vec<(i32, String)>,
 }
 
 impl From<ErrorCode> for Rejection {
     fn from(error: ErrorCode) -> Self {
-        Self { error, message: None, record_errors: Vec::new() }
+        Self { error, message: None, log_start_offset: -1, in_log: false, record_errors: Vec::new() }
     }
 }
 
 impl Rejection {
-    pub(super) fn new(error: ErrorCode, message: impl Into<String>) -> Self {
-        Self { message: Some(message.into()), ..Self::from(error) }
+    pub(super) fn new(error: ErrorCode, why: impl Display) -> Self {
+        tracing::debug!(error = error.name(), %why, "a batch is refused");
+        Self::from(error)
     }
 
-    fn invalid(message: impl Into<String>) -> Self {
-        Self::new(ErrorCode::InvalidRecord, message)
+    fn invalid(why: impl Display) -> Self {
+        Self::new(ErrorCode::InvalidRecord, why)
+    }
+
+    fn in_log(self) -> Self {
+        Self { in_log: true, ..self }
+    }
+
+    fn timestamps(record_errors: Vec<(i32, String)>) -> Self {
+        let message = "One or more records have been rejected due to invalid timestamp".to_owned();
+        Self { message: Some(message), record_errors, ..Self::from(ErrorCode::InvalidTimestamp) }
     }
 }
 
 /// Checks the records of one partition.
 pub(super) fn check(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Checked, Rejection> {
-    let records = records.unwrap_or_default();
+    let records = one_batch(records.unwrap_or_default(), rules.version)?;
     let batch = structure(&records, rules)?;
     let size = records.len();
     let limit = rules.config.max_message_bytes;
@@ -88,9 +110,12 @@ pub(super) fn check(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Checked
         );
         return Err(Rejection::new(ErrorCode::MessageTooLarge, message));
     }
-    let valid = ValidBatch::new(records.clone())
-        .map_err(|error| Rejection::new(ErrorCode::CorruptMessage, error.to_string()))?;
-    header(&batch, rules)?;
+    let valid =
+        ValidBatch::new(records.clone()).map_err(|error| Rejection::new(ErrorCode::CorruptMessage, error))?;
+    if batch.is_transactional() && !rules.transactional_id {
+        return Err(Rejection::from(ErrorCode::TransactionalIdAuthorizationFailed));
+    }
+    header(&batch, rules).map_err(Rejection::in_log)?;
     if recompress::takes_long(&batch, rules.config) {
         let log_append_time_ms = if rules.config.log_append_time { rules.now_ms } else { NO_TIMESTAMP };
         let transactional = batch.is_transactional();
@@ -103,16 +128,19 @@ pub(super) fn check(records: Option<Bytes>, rules: &Rules<'_>) -> Result<Checked
 /// topic's kind of timestamps.
 pub(super) fn finish(valid: ValidBatch, rules: &Rules<'_>) -> Result<Checked, Rejection> {
     let transactional = valid.view().is_transactional();
-    let newest = contents(&valid.view(), rules)?;
+    let newest = contents(&valid.view(), rules).map_err(Rejection::in_log)?;
     let valid = recompress::recompressed(valid, rules)?;
     if rules.config.log_append_time {
         let batch = rewritten(&valid, |bytes| set_log_append_time(bytes, rules.now_ms));
         return Ok(Checked { batch, log_append_time_ms: rules.now_ms, transactional, unfinished: false });
     }
-    let batch = if newest == valid.view().max_timestamp() {
+    let batch = if newest == valid.view().max_timestamp() && !valid.view().is_log_append_time() {
         valid
     } else {
-        rewritten(&valid, |bytes| set_max_timestamp(bytes, newest))
+        rewritten(&valid, |bytes| {
+            bytes[TIMESTAMP_TYPE.0] &= !TIMESTAMP_TYPE.1;
+            set_max_timestamp(bytes, newest)
+        })
     };
     Ok(Checked { batch, log_append_time_ms: NO_TIMESTAMP, transactional, unfinished: false })
 }
@@ -123,39 +151,59 @@ fn rewritten(batch: &ValidBatch, change: impl FnOnce(&mut [u8]) -> Result<(), Ba
     ValidBatch::new(Bytes::from(bytes)).expect("every change computes the checksum anew")
 }
 
-/// Exactly one batch of magic 2, with a codec that the version may use.
-fn structure<'a>(records: &'a Bytes, rules: &Rules<'_>) -> Result<RecordBatchView<'a>, Rejection> {
-    let version = rules.version;
-    if records.is_empty() {
-        return Err(Rejection::invalid(format!(
-            "Produce requests with version {version} must have at least one record batch per partition"
-        )));
+/// How many bytes the first batch has, `None` when it is not all there (Kafka `ByteBufferLogInputStream`).
+///
+/// # Errors
+/// Kafka's sentence about bytes that are no batch of any magic.
+fn first_batch(bytes: &[u8]) -> Result<Option<usize>, String> {
+    let Some(size) = bytes.get(SIZE_AT..SIZED_FROM) else { return Ok(None) };
+    let size = i32::from_be_bytes(size.try_into().expect("four bytes"));
+    if size < MIN_SIZE {
+        return Err(format!("Record size {size} is less than the minimum record overhead ({MIN_SIZE})"));
     }
-    let old = |magic: &u8| {
-        Rejection::invalid(format!(
-            "Produce requests with version {version} are only allowed to contain record batches with magic version 2, found {magic}"
-        ))
+    let Some(magic) = bytes.get(MAGIC_AT).map(|magic| magic.cast_signed()) else { return Ok(None) };
+    if !(0..=2).contains(&magic) {
+        return Err(format!("Invalid magic found in record: {magic}"));
+    }
+    let total = usize::try_from(size).ok().and_then(|size| size.checked_add(SIZED_FROM));
+    Ok(total.filter(|total| *total <= bytes.len()))
+}
+
+/// Why a request with these records is refused as a whole: Kafka looks at the first batch of each partition before all
+/// else.
+pub(super) fn unreadable(records: &[u8]) -> Option<String> {
+    first_batch(records).err()
+}
+
+/// The one batch of magic 2 that there must be. What follows it is cut off unless it is a batch too.
+fn one_batch(records: Bytes, version: i16) -> Result<Bytes, Rejection> {
+    let corrupt = |why| Rejection::new(ErrorCode::CorruptMessage, why);
+    let only = format_args!("Produce requests with version {version} are only allowed to contain");
+    let Some(total) = first_batch(&records).map_err(corrupt)? else {
+        return Err(Rejection::invalid(format!("{only} at least one whole record batch per partition")));
     };
-    if let Some(magic) = records.get(MAGIC_AT).filter(|magic| **magic != 2) {
-        return Err(old(magic));
+    if records[MAGIC_AT] != 2 {
+        return Err(Rejection::invalid(format!("{only} record batches with magic version 2")));
     }
-    let batch = RecordBatchView::parse(records).map_err(|error| match error {
-        BatchError::Short { .. }
-        | BatchError::BadLength(_)
-        | BatchError::Crc { .. }
-        | BatchError::Magic(_) => Rejection::new(ErrorCode::CorruptMessage, error.to_string()),
-    })?;
-    if batch.as_bytes().len() != records.len() {
-        return Err(Rejection::invalid(format!(
-            "Produce requests with version {version} are only allowed to contain exactly one record batch per partition"
-        )));
+    if first_batch(&records[total..]).map_err(corrupt)?.is_some() {
+        return Err(Rejection::invalid(format!("{only} exactly one record batch per partition")));
     }
+    Ok(records.slice(..total))
+}
+
+/// A batch with a codec that the version may use.
+fn structure<'a>(records: &'a Bytes, rules: &Rules<'_>) -> Result<RecordBatchView<'a>, Rejection> {
+    let batch =
+        RecordBatchView::parse(records).map_err(|error| Rejection::new(ErrorCode::CorruptMessage, error))?;
     match batch.codec() {
-        None => Err(Rejection::invalid("the batch names no known compression codec")),
-        Some(Codec::Zstd) if version < 7 => Err(Rejection::new(
-            ErrorCode::UnsupportedCompressionType,
-            format!("Produce requests with version {version} are not allowed to use ZStandard compression"),
-        )),
+        None => {
+            let why = "the batch names no known compression codec";
+            Err(Rejection::new(ErrorCode::UnknownServerError, why).in_log())
+        }
+        Some(Codec::Zstd) if rules.version < 7 => {
+            let why = "Produce requests below version 7 are not allowed to use ZStandard compression";
+            Err(Rejection::new(ErrorCode::UnsupportedCompressionType, why))
+        }
         Some(_) => Ok(batch),
     }
 }
@@ -186,17 +234,15 @@ fn header(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<(), Rejectio
             "Invalid sequence number {sequence} in record batch with producerId {producer_id} {place}"
         )));
     }
-    if batch.is_transactional() && !rules.transactional_id {
-        return Err(Rejection::from(ErrorCode::TransactionalIdAuthorizationFailed));
-    }
     if batch.is_transactional() && producer_id < 0 {
         return Err(Rejection::invalid(format!("Transactional batch without a producer id {place}")));
     }
-    if batch.is_log_append_time() {
-        return Err(Rejection::new(
-            ErrorCode::InvalidTimestamp,
-            "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.",
-        ));
+    // Where records keep their own time Kafka just clears the bit.
+    if batch.is_log_append_time() && (rules.config.log_append_time || batch.max_timestamp() == NO_TIMESTAMP) {
+        let why =
+            "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.";
+        let errors = (0..count).take(MAX_RECORD_ERRORS).map(|index| (index, why.to_owned()));
+        return Err(Rejection::timestamps(errors.collect()));
     }
     Ok(())
 }
@@ -212,7 +258,7 @@ fn contents(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<i64, Rejec
     let (newest, last) = (batch.max_timestamp(), batch.last_offset_delta());
     match out_of_range(newest, rules) {
         Some((from, to)) => {
-            Err(Rejection::new(ErrorCode::InvalidTimestamp, timestamp_message(newest, last, from, to)))
+            Err(Rejection::timestamps(vec![(last, timestamp_message(newest, last, from, to))]))
         }
         None => Ok(newest),
     }
@@ -224,7 +270,7 @@ pub(super) fn decompressed_cap(config: &TopicConfig) -> usize {
 }
 
 fn malformed(error: &RecordError) -> Rejection {
-    Rejection::invalid(error.to_string())
+    Rejection::invalid(error)
 }
 
 /// One walk over the records: structure, offset deltas 0, 1, 2, ..., keys, timestamps. Returns the greatest timestamp.
@@ -243,7 +289,8 @@ fn each_record(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<i64, Re
         let timestamp = batch.base_timestamp().wrapping_add(record.timestamp_delta);
         newest = newest.max(timestamp);
         if let Some((error, message)) = record_error(record, index, timestamp, rules) {
-            first.get_or_insert(error);
+            // One timestamp that is wrong decides (Kafka `LogValidator.processRecordErrors`).
+            first = first.filter(|first| *first == ErrorCode::InvalidTimestamp).or(Some(error));
             if errors.len() < MAX_RECORD_ERRORS {
                 errors.push((index, message));
             }
@@ -251,7 +298,7 @@ fn each_record(batch: &RecordBatchView<'_>, rules: &Rules<'_>) -> Result<i64, Re
         ControlFlow::Continue(())
     })
     .map_err(|error| match error {
-        LookupError::Compression(error) => Rejection::new(ErrorCode::CorruptMessage, error.to_string()),
+        LookupError::Compression(error) => Rejection::new(ErrorCode::UnknownServerError, error),
         LookupError::Record(error) => malformed(&error),
     })?;
     match (out_of_order, first) {
@@ -270,8 +317,7 @@ fn record_error(
 ) -> Option<(ErrorCode, String)> {
     if rules.config.compacted && !record.has_key {
         let place = format_args!("{}-{}", rules.topic, rules.partition);
-        let message =
-            format!("Compacted topic cannot accept message without key in topic partition {place}.");
+        let message = format!("Compacted topic cannot accept message without key in topic partition {place}");
         return Some((ErrorCode::InvalidRecord, message));
     }
     let (from, to) = out_of_range(timestamp, rules)?;
@@ -279,13 +325,19 @@ fn record_error(
 }
 
 fn record_rejection(error: ErrorCode, record_errors: Vec<(i32, String)>) -> Rejection {
-    let shown: Vec<&str> = record_errors.iter().take(3).map(|(_, message)| message.as_str()).collect();
+    if error == ErrorCode::InvalidTimestamp {
+        return Rejection::timestamps(record_errors);
+    }
+    let shown = record_errors.iter().take(3);
+    let shown: Vec<String> = shown
+        .map(|(index, message)| format!("RecordError(batchIndex={index}, message='{message}')"))
+        .collect();
     let message = format!(
-        "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: {}",
+        "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: [{}]",
         record_errors.len(),
-        shown.join(" ")
+        shown.join(", ")
     );
-    Rejection { error, message: Some(message), record_errors }
+    Rejection { message: Some(message), record_errors, ..Rejection::from(error) }
 }
 
 fn timestamp_message(timestamp: i64, offset: i32, from: i64, to: i64) -> String {

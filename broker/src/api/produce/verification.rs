@@ -111,9 +111,11 @@ fn covers(partitions: &Partitions, batch: &Unverified) -> bool {
 }
 
 fn not_added(version: i16) -> Rejection {
-    let error =
-        if version >= KNOWS_ABORTABLE { ErrorCode::TransactionAbortable } else { ErrorCode::InvalidTxnState };
-    Rejection { message: Some("Partition was not added to the transaction".to_owned()), ..error.into() }
+    if version >= KNOWS_ABORTABLE {
+        return ErrorCode::TransactionAbortable.into();
+    }
+    let message = Some("Partition was not added to the transaction".to_owned());
+    Rejection { message, ..ErrorCode::InvalidTxnState.into() }
 }
 
 /// What a producer is told of the coordinator's error: fenced ones can go on with a new epoch; what passes is told as

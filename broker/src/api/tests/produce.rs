@@ -94,10 +94,30 @@ fn acks_all_is_answered_once_the_batch_is_durable() {
 }
 
 #[test]
-fn a_topic_that_is_not_there_is_created_by_its_first_batch() {
+fn a_topic_that_is_not_there_is_not_created_by_a_batch() {
     let client = Client::new();
-    assert_eq!(client.produce("fresh", 0, batch(&["a"])).error_code, 0);
-    assert!(client.broker.store.topic("fresh").is_some());
+    assert_eq!(client.produce("fresh", 0, batch(&["a"])).error_code, 3);
+    assert!(client.broker.store.topic("fresh").is_none());
+}
+
+#[test]
+fn bytes_that_are_no_batch_fail_the_whole_request() {
+    let client = Client::new();
+    client.create("t", 2, &[]);
+    let mut bytes = batch(&["a"]).to_vec();
+    bytes[16] = 3;
+    let bad = PartitionProduceData::default().with_index(1).with_records(Some(bytes.into()));
+    let topic = TopicProduceData::default()
+        .with_name(topic_name("t"))
+        .with_partition_data(vec![data(0, &["a"]), bad]);
+    let request = ProduceRequest::default().with_acks(1).with_topic_data(vec![topic]);
+    let response: ProduceResponse = client.call(ApiKey::Produce, 9, &request);
+    for partition in &response.responses[0].partition_responses {
+        assert_eq!(partition.error_code, ErrorCode::CorruptMessage.code());
+        assert_eq!(partition.error_message.as_deref(), Some("Invalid magic found in record: 3"));
+    }
+    assert!(matches!(client.reply(ApiKey::Produce, 9, &request.with_acks(0)), Reply::Close));
+    assert_eq!(client.broker.store.topic("t").unwrap().partition(0).unwrap().log_end_offset(), 0);
 }
 
 #[test]
@@ -139,6 +159,7 @@ fn a_duplicate_gets_its_original_offset_and_a_gap_is_out_of_order() {
 #[test]
 fn internal_topics_take_records_of_the_admin_client_only() {
     let mut client = Client::new();
+    crate::topics::create_internal(&client.broker).unwrap();
     let refused = client.produce("__consumer_offsets", 0, batch(&["a"]));
     assert_eq!(refused.error_code, ErrorCode::InvalidTopicException.code());
     client.client_id = "__admin_client";
@@ -168,7 +189,7 @@ fn topic_configs_decide_and_their_change_holds_at_once() {
     let large = "x".repeat(100);
     let refused = client.produce("small", 0, batch(&[&large]));
     assert_eq!(refused.error_code, ErrorCode::MessageTooLarge.code());
-    assert!(refused.error_message.unwrap().contains("small-0 is "));
+    assert_eq!((refused.error_message, refused.log_start_offset), (None, -1));
     let topic = client.broker.store.topic("small").unwrap();
     client
         .broker
@@ -199,7 +220,7 @@ fn null_keys_on_a_compacted_topic_are_named() {
     builder.append(-1, Some(b"k"), None);
     builder.append(-1, None, Some(b"v"));
     let answer = client.produce("t", 0, builder.build());
-    assert_eq!(answer.error_code, ErrorCode::InvalidRecord.code());
+    assert_eq!((answer.error_code, answer.log_start_offset), (ErrorCode::InvalidRecord.code(), 0));
     assert_eq!(answer.record_errors.len(), 1);
     assert_eq!(answer.record_errors[0].batch_index, 1);
 }

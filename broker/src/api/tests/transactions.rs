@@ -183,7 +183,7 @@ fn transaction_of_a_classic_client_adds_its_partitions_first() {
     let me = client.begin("tx");
     let refused = client.send_transactional(9, Some("tx"), me, (0, 0));
     assert_eq!(refused.error_code, ErrorCode::InvalidTxnState.code());
-    assert_eq!(refused.error_message.as_deref(), Some("Partition was not added to the transaction"));
+    assert_eq!(refused.error_message, None);
     let refused = client.send_transactional(11, Some("tx"), me, (0, 0));
     assert_eq!(refused.error_code, ErrorCode::TransactionAbortable.code());
     assert_eq!(client.add(3, "tx", me, &[0, 1]), [OK, OK]);
@@ -540,7 +540,7 @@ fn coordinator_of_a_transactional_id_is_this_broker() {
         .with_key_type(1);
     let response: FindCoordinatorResponse = client.call(ApiKey::FindCoordinator, 6, &request);
     let codes: Vec<_> = response.coordinators.iter().map(|found| found.error_code).collect();
-    assert_eq!(codes, [OK, ErrorCode::InvalidRequest.code()]);
+    assert_eq!(codes, [OK, OK], "as in Kafka even an id that InitProducerId will refuse");
 }
 
 #[test]

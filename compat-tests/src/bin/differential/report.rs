@@ -1,5 +1,6 @@
 //! What is printed: every difference that nobody explained, versions that differ alike in one line, and the sums.
 
+use std::collections::VecDeque;
 use std::io::{StdoutLock, Write as _};
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use compat_tests::differential::compare;
 use compat_tests::differential::known::Known;
 use compat_tests::differential::mask::Masks;
 use compat_tests::differential::play::Outcome;
-use compat_tests::differential::scenario::{Action, Scenario, Step};
+use compat_tests::differential::scenario::{Action, Scenario, Step, Wait};
 use serde_json::Value;
 
 /// Longer values are cut in the output.
@@ -161,15 +162,23 @@ fn print_differences(
     Ok(())
 }
 
-/// The API whose answer a step reads; for `receive`, that of the last `send` on its connection.
+/// The API whose answer a step reads: of what waits on its connection, the oldest.
 fn answered_api(scenario: &Scenario, step: &Step) -> String {
-    let own = |step: &Step| match &step.action {
-        Action::Request { api, .. } => Some(api.clone()),
-        _ => None,
-    };
-    let before = scenario.steps.iter().take_while(|other| !std::ptr::eq(*other, step));
-    let on_connection = before.filter(|other| other.connection == step.connection).filter_map(own);
-    own(step).or_else(|| on_connection.last()).unwrap_or_default()
+    let mut waiting = VecDeque::new();
+    for other in scenario.steps.iter().filter(|other| other.connection == step.connection) {
+        let answered = match &other.action {
+            Action::Request { api, answer, .. } => {
+                waiting.push_back(api.clone());
+                (*answer != Wait::Never).then(|| waiting.pop_front())
+            }
+            Action::Receive => Some(waiting.pop_front()),
+            _ => None,
+        };
+        if std::ptr::eq(other, step) {
+            return answered.flatten().unwrap_or_default();
+        }
+    }
+    String::new()
 }
 
 fn shown(value: Option<&Value>) -> String {

@@ -66,10 +66,45 @@ fn partitions_carry_exactly_one_batch_of_magic_two() {
     let one = builder().build();
     assert_eq!(error_of(&[], &config()), ErrorCode::InvalidRecord);
     assert_eq!(error_of(&[&one[..], &one[..]].concat(), &config()), ErrorCode::InvalidRecord);
-    assert_eq!(error_of(&one[..one.len() - 1], &config()), ErrorCode::CorruptMessage);
+    assert_eq!(error_of(&one[..one.len() - 1], &config()), ErrorCode::InvalidRecord, "none is whole");
+    assert_eq!(error_of(&[0, 0], &config()), ErrorCode::InvalidRecord);
     let mut old = one.to_vec();
     old[16] = 1;
     assert_eq!(error_of(&old, &config()), ErrorCode::InvalidRecord);
+}
+
+#[test]
+fn what_follows_the_batch_and_is_none_is_cut_off() {
+    let one = builder().build();
+    for rest in [&[0_u8][..], &one[..one.len() - 1]] {
+        let checked = check_with(&[&one[..], rest].concat(), &config(), 9).unwrap();
+        assert_eq!(checked.batch.view().as_bytes(), &one[..]);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_batch_of_any_magic_are_unreadable() {
+    let mut bytes = builder().build().to_vec();
+    assert_eq!(unreadable(&bytes), None);
+    assert_eq!(unreadable(&bytes[..11]), None, "not even a size");
+    bytes[16] = 3;
+    assert_eq!(unreadable(&bytes).as_deref(), Some("Invalid magic found in record: 3"));
+    bytes[8..12].copy_from_slice(&(-1_i32).to_be_bytes());
+    let why = "Record size -1 is less than the minimum record overhead (14)";
+    assert_eq!(unreadable(&bytes).as_deref(), Some(why));
+    bytes[8..12].copy_from_slice(&i32::MAX.to_be_bytes());
+    bytes[16] = 2;
+    assert_eq!(unreadable(&bytes), None, "it is not all there");
+}
+
+#[test]
+fn a_timestamp_type_of_the_client_is_cleared_where_records_keep_their_time() {
+    let bytes = patched(22, &[0x08]);
+    let checked = check_with(&bytes, &config(), 9).unwrap();
+    assert_eq!(checked.batch.view().as_bytes(), &builder().build()[..]);
+    let stamping = TopicConfig { log_append_time: true, ..config() };
+    let rejection = check_with(&bytes, &stamping, 9).unwrap_err();
+    assert_eq!((rejection.error, rejection.record_errors.len()), (ErrorCode::InvalidTimestamp, 2));
 }
 
 #[test]
@@ -103,11 +138,10 @@ fn header_lies_are_invalid_records() {
         "control"
     );
     assert_eq!(error_of(&patched(43, &9_i64.to_be_bytes()), &config()), ErrorCode::InvalidRecord, "sequence");
-    assert_eq!(error_of(&patched(21, &0x07_i16.to_be_bytes()), &config()), ErrorCode::InvalidRecord, "codec");
     assert_eq!(
-        error_of(&patched(21, &0x08_i16.to_be_bytes()), &config()),
-        ErrorCode::InvalidTimestamp,
-        "type"
+        error_of(&patched(21, &0x07_i16.to_be_bytes()), &config()),
+        ErrorCode::UnknownServerError,
+        "codec"
     );
 }
 
@@ -134,7 +168,7 @@ fn a_batch_over_the_limit_is_too_large_even_when_damaged() {
     let tight = TopicConfig { max_message_bytes: bytes.len() - 1, ..config() };
     let rejection = check_with(&bytes, &tight, 9).unwrap_err();
     assert_eq!(rejection.error, ErrorCode::MessageTooLarge);
-    assert!(rejection.message.unwrap().contains("exceeds the maximum configured value of"));
+    assert_eq!((rejection.message, rejection.in_log), (None, false), "as Kafka says it");
     let exact = TopicConfig { max_message_bytes: bytes.len(), ..config() };
     assert!(check_with(&bytes, &exact, 9).is_ok());
 }
@@ -172,8 +206,11 @@ fn compacted_topics_want_a_key_on_every_record() {
     batch.append(NOW, None, Some(b"v"));
     let rejection = check_with(&batch.build(), &compacted, 9).unwrap_err();
     assert_eq!(rejection.error, ErrorCode::InvalidRecord);
-    let message = "Compacted topic cannot accept message without key in topic partition t-0.".to_owned();
+    let message = "Compacted topic cannot accept message without key in topic partition t-0".to_owned();
     assert_eq!(rejection.record_errors, [(2, message)]);
+    assert!(rejection.message.unwrap().ends_with(
+        "at most: [RecordError(batchIndex=2, message='Compacted topic cannot accept message without key in topic partition t-0')]"
+    ));
 }
 
 #[test]
@@ -235,7 +272,7 @@ fn compressed_batches_of_a_compacted_topic_are_looked_into() {
         assert_eq!(checked.batch.view().as_bytes(), packed(&sound), "{codec:?}");
 
         let rejection = check_with(&packed(&keyless), &compacted, 9).unwrap_err();
-        let message = "Compacted topic cannot accept message without key in topic partition t-0.".to_owned();
+        let message = "Compacted topic cannot accept message without key in topic partition t-0".to_owned();
         assert_eq!(
             (rejection.error, rejection.record_errors),
             (ErrorCode::InvalidRecord, vec![(2, message)])
@@ -246,9 +283,10 @@ fn compressed_batches_of_a_compacted_topic_are_looked_into() {
         twice[half + 3] = 0;
         let rejection = check_with(&repacked(&sound, &compress(codec, &twice).unwrap(), bits), &compacted, 9)
             .unwrap_err();
-        assert_eq!(rejection, malformed(&RecordError::OffsetDelta { index: 1, found: 0 }), "{codec:?}");
+        let expected = malformed(&RecordError::OffsetDelta { index: 1, found: 0 }).in_log();
+        assert_eq!(rejection, expected, "{codec:?}");
 
         let garbage = repacked(&sound, &[0xff; 40], bits);
-        assert_eq!(error_of(&garbage, &compacted), ErrorCode::CorruptMessage, "{codec:?}");
+        assert_eq!(error_of(&garbage, &compacted), ErrorCode::UnknownServerError, "{codec:?}");
     }
 }
