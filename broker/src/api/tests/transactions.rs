@@ -183,7 +183,7 @@ fn transaction_of_a_classic_client_adds_its_partitions_first() {
     let me = client.begin("tx");
     let refused = client.send_transactional(9, Some("tx"), me, (0, 0));
     assert_eq!(refused.error_code, ErrorCode::InvalidTxnState.code());
-    assert_eq!(refused.error_message, None);
+    assert_eq!(refused.error_message.as_deref(), Some("Partition was not added to the transaction"));
     let refused = client.send_transactional(11, Some("tx"), me, (0, 0));
     assert_eq!(refused.error_code, ErrorCode::TransactionAbortable.code());
     assert_eq!(client.add(3, "tx", me, &[0, 1]), [OK, OK]);
