@@ -128,7 +128,8 @@ pub static WRITE_TXN_MARKERS: Layout = Layout {
     flexible_from: Some(1),
     fields: &[field(
         "Markers",
-        Structs(WRITABLE_TXN_MARKER, size_of::<write_txn_markers_request::WritableTxnMarker>()),
+        // Decoded in pairs with the transaction version, which are then taken apart: both are held for a moment.
+        Structs(WRITABLE_TXN_MARKER, 2 * size_of::<(write_txn_markers_request::WritableTxnMarker, i8)>()),
         1,
         2,
     )],
