@@ -26,7 +26,7 @@ pub(crate) struct ServerArguments {
     /// Create topics when they are first asked for: true or false [default: true]
     #[arg(long, value_name = "BOOL")]
     pub(crate) auto_create: Option<String>,
-    /// Topics to make at the start unless they are there: NAME[:PARTITIONS[:REPLICATION[:CLEANUP]]], comma separated
+    /// Topics to make at the start unless they are there: `NAME[:PARTITIONS[:REPLICATION[:CLEANUP]]]`, comma separated
     #[arg(long, value_name = "TOPICS")]
     pub(crate) topics: Option<String>,
     /// File in the format of Kafka's server.properties; KAFKA_* variables and flags win over it

@@ -84,7 +84,7 @@ struct Arguments {
     /// Short for --entity-type client-metrics --entity-name
     #[arg(long, value_name = "NAME")]
     client_metrics: Option<String>,
-    /// Configs to set; a value with commas in brackets: a=1,b=[x,y]
+    /// Configs to set; a value with commas in brackets: `a=1,b=[x,y]`
     #[arg(long, value_name = "K=V,K=V")]
     add_config: Option<String>,
     /// File of configs to set
