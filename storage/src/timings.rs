@@ -18,7 +18,7 @@ pub(crate) struct Timing {
     sum_ns: AtomicU64,
 }
 
-/// What a [`Timing`] had counted at one moment.
+/// What a `Timing` had counted at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TimingCounts {
     /// For each of [`BOUNDS_US`], how many took longer than the bound before it and at most this long; then those above all.
