@@ -127,9 +127,8 @@ java() {
         write $scratch/testcontainers_start.sh 0777 <<SCRIPT
 #!/bin/bash
 export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://localhost:$client_port,BROKER://localhost:$broker_port
-/etc/kafka/docker/run
+exec /etc/kafka/docker/run
 SCRIPT
-        sed -i 's#^/etc/kafka/docker/run#exec /etc/kafka/docker/run#' "$root$scratch/testcontainers_start.sh"
     }
     sequence "Java" '.*Transitioning from RECOVERY to RUNNING.*' \
         sh -c "while [ ! -f $scratch/testcontainers_start.sh ]; do sleep 0.1; done; exec $scratch/testcontainers_start.sh"

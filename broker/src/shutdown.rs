@@ -58,7 +58,8 @@ pub(crate) fn run_on_this_thread<T>(main: impl Future<Output = T>) -> io::Result
 }
 
 /// Takes the signals over, calls `start`, blocks until SIGTERM, SIGINT or SIGHUP, then calls `stop` with what was started and
-/// the signal's name. A signal while something is being started, or a second one, ends the process at once with code 1.
+/// the signal's name. A signal during a start that goes on for three seconds more, or a second signal, ends the process with
+/// code 1.
 ///
 /// The signals come first: who sees that clients are served may ask for the end in the same moment.
 ///
@@ -78,15 +79,23 @@ where
 {
     run_on_this_thread(async {
         let mut signals = Signals::install()?;
-        let started = tokio::task::spawn_blocking(start);
-        let running = tokio::select! {
-            started = started => match started.expect("starting does not panic") {
-                Ok(running) => running,
-                Err(error) => return Ok(Err(error)),
+        let mut started = tokio::task::spawn_blocking(start);
+        // Who saw that clients are served may be faster than this thread: a start that is all but done ends cleanly.
+        let (outcome, early) = tokio::select! {
+            outcome = &mut started => (outcome, None),
+            signal = signals.next() => match tokio::time::timeout(DRAIN, started).await {
+                Ok(outcome) => (outcome, Some(signal)),
+                Err(_) => give_up(signal),
             },
-            signal = signals.next() => give_up(signal),
         };
-        let first = signals.next().await;
+        let running = match outcome.expect("starting does not panic") {
+            Ok(running) => running,
+            Err(error) => return Ok(Err(error)),
+        };
+        let first = match early {
+            Some(signal) => signal,
+            None => signals.next().await,
+        };
         let work = tokio::task::spawn_blocking(move || stop(running, first));
         tokio::select! {
             done = work => Ok(Ok(done.expect("stopping does not panic"))),
