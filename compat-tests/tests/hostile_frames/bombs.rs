@@ -64,7 +64,8 @@ pub(crate) fn record(value: &[u8]) -> Vec<u8> {
     record
 }
 
-/// Uncompressed batches of which none is what it says.
+/// Uncompressed batches of which none is what it says. A batch and a part of another are not among them: the part is cut off,
+/// as Apache Kafka does.
 pub(crate) fn lying_batches() -> Result<Vec<(String, Vec<u8>)>> {
     let honest = batch(0, 1, &record(b"value"))?;
     let mut batches = vec![
@@ -75,7 +76,6 @@ pub(crate) fn lying_batches() -> Result<Vec<(String, Vec<u8>)>> {
         ("a batch of -2^31 records".to_owned(), batch(0, i32::MIN, &record(b"v"))?),
         ("a control batch".to_owned(), batch(0x20, 1, &record(b"v"))?),
         ("an unknown codec".to_owned(), batch(7, 1, &record(b"v"))?),
-        ("a batch and a half".to_owned(), [&honest[..], &honest[..30]].concat()),
         ("a batch without its end".to_owned(), honest[..honest.len() - 1].to_vec()),
         ("half a header".to_owned(), honest[..30].to_vec()),
     ];

@@ -55,19 +55,42 @@ pub(crate) const LAYOUTS: &[Layout] = &[
     no_array(18, 3),                                           // ApiVersions
     array(19, 5, 2, b""),                                      // CreateTopics
     array(19, 5, 5, b""),
-    array(20, 4, 1, b""),            // DeleteTopics
-    array(21, 2, 0, b""),            // DeleteRecords
-    no_array(22, 2),                 // InitProducerId
-    array(23, 4, 2, b""),            // OffsetForLeaderEpoch
-    array(32, 4, 1, b""),            // DescribeConfigs
-    array(33, 2, 0, b""),            // AlterConfigs
-    array(35, 2, 1, b""),            // DescribeLogDirs
-    array(37, 2, 0, b""),            // CreatePartitions
-    array(42, 2, 0, b""),            // DeleteGroups
-    array(44, 1, 0, b""),            // IncrementalAlterConfigs
-    array(47, NEVER, 0, b"\0\x01g"), // OffsetDelete: group
-    no_array(60, 0),                 // DescribeCluster
-    array(75, 0, 0, b""),            // DescribeTopicPartitions
+    array(20, 4, 1, b""),                              // DeleteTopics
+    array(21, 2, 0, b""),                              // DeleteRecords
+    no_array(22, 2),                                   // InitProducerId
+    array(23, 4, 2, b""),                              // OffsetForLeaderEpoch
+    array(24, 3, 0, b"\0\x01x\0\0\0\0\0\0\0\x01\0\0"), // AddPartitionsToTxn: transactional id, producer, epoch
+    array(24, 3, 4, b""),
+    no_array(25, 3),                                            // AddOffsetsToTxn
+    no_array(26, 3),                                            // EndTxn
+    array(27, 1, 1, b""),                                       // WriteTxnMarkers
+    array(28, 3, 0, b"\0\x01x\0\x01g\0\0\0\0\0\0\0\x01\0\0"), // TxnOffsetCommit: transactional id, group, producer, epoch
+    array(32, 4, 1, b""),                                     // DescribeConfigs
+    array(33, 2, 0, b""),                                     // AlterConfigs
+    array(34, 2, 1, b""),                                     // AlterReplicaLogDirs
+    array(35, 2, 1, b""),                                     // DescribeLogDirs
+    array(37, 2, 0, b""),                                     // CreatePartitions
+    array(42, 2, 0, b""),                                     // DeleteGroups
+    array(43, 2, 0, b""),                                     // ElectLeaders
+    array(44, 1, 0, b""),                                     // IncrementalAlterConfigs
+    array(45, 0, 0, b"\0\0\x03\xe8"),                         // AlterPartitionReassignments: timeout
+    array(46, 0, 0, b"\0\0\x03\xe8"),                         // ListPartitionReassignments: timeout
+    array(47, NEVER, 0, b"\0\x01g"),                          // OffsetDelete: group
+    array(48, 1, 0, b""),                                     // DescribeClientQuotas
+    array(49, 1, 0, b""),                                     // AlterClientQuotas
+    array(55, 0, 0, b""),                                     // DescribeQuorum
+    array(57, 0, 0, b"\0\0\x03\xe8"),                         // UpdateFeatures: timeout
+    no_array(60, 0),                                          // DescribeCluster
+    array(61, 0, 0, b""),                                     // DescribeProducers
+    no_array(64, 0),                                          // UnregisterBroker
+    array(65, 0, 0, b""),                                     // DescribeTransactions
+    array(66, 0, 0, b""),                                     // ListTransactions
+    array(68, 0, 0, b"\x02g\x02m\0\0\0\0\0\0\xff\xff\xff\xff"), // ConsumerGroupHeartbeat: group, member, epoch, ...
+    array(69, 0, 0, b""),                                       // ConsumerGroupDescribe
+    array(74, 0, 1, b""),                                       // ListConfigResources
+    array(75, 0, 0, b""),                                       // DescribeTopicPartitions
+    array(80, 0, 0, b"\0\0\0\x03\xe8\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), // AddRaftVoter: cluster, timeout, voter
+    no_array(81, 0),                                                              // RemoveRaftVoter
 ];
 
 /// Key, version, and the body up to a length inside the first element of the first array.
@@ -83,6 +106,7 @@ pub(crate) const NESTED: &[(i16, i16, &[u8])] = &[
     (19, 2, b"\0\0\0\x01\0\x01t\0\0\0\x01\0\x01"), // CreateTopics: replica assignments
     (19, 2, b"\0\0\0\x01\0\x01t\0\0\0\x01\0\x01\0\0\0\0"), // its configs
     (21, 0, b"\0\0\0\x01\0\x01t"),                 // DeleteRecords: partitions
+    (24, 0, b"\0\x01x\0\0\0\0\0\0\0\x01\0\0\0\0\0\x01\0\x01t"), // AddPartitionsToTxn: partitions
     (32, 1, b"\0\0\0\x01\x02\0\x01t"),             // DescribeConfigs: names
     (33, 0, b"\0\0\0\x01\x02\0\x01t"),             // AlterConfigs: configs
     (37, 0, b"\0\0\0\x01\0\x01t\0\0\0\x02"),       // CreatePartitions: assignments
