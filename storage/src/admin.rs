@@ -17,10 +17,8 @@ use crate::frame::FrameKind;
 use crate::partition_log::PartitionLog;
 use crate::position::{Offset, Position};
 use crate::store::Store;
-use crate::topic::{Configs, Topic};
+use crate::topic::{Configs, PARTITIONS, Topic};
 
-/// Partitions of one topic at most.
-const MAX_PARTITIONS: u32 = 1_000_000;
 /// Producer ids reserved by one frame.
 const PRODUCER_ID_BLOCK: i64 = 1000;
 
@@ -221,8 +219,9 @@ pub(crate) fn move_log_start(
 }
 
 fn check_partitions(partitions: u32) -> Result<(), TopicError> {
-    if (1..=MAX_PARTITIONS).contains(&partitions) {
+    if PARTITIONS.contains(&partitions) {
         return Ok(());
     }
-    Err(TopicError::Limit(format!("{partitions} partitions asked for; a topic has 1 to {MAX_PARTITIONS}")))
+    let (least, most) = (PARTITIONS.start(), PARTITIONS.end());
+    Err(TopicError::Limit(format!("{partitions} partitions asked for; a topic has {least} to {most}")))
 }

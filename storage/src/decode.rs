@@ -11,6 +11,8 @@ pub(crate) enum DecodeError {
     Utf8,
     #[error("{0} bytes too many")]
     Trailing(usize),
+    #[error("a topic of {0} partitions, which no broker accepts")]
+    Partitions(u32),
 }
 
 /// Takes fields off the front. No count or length can make it allocate more than the bytes that are there.

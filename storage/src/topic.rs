@@ -1,6 +1,7 @@
 //! One topic: its name, id, number in the log, partitions and config overrides.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
@@ -16,6 +17,9 @@ pub type Configs = BTreeMap<String, String>;
 
 /// First character of a name in the broker configs that no topic's policy depends on; what it means is the broker's business.
 pub const UNRELATED_TO_TOPICS: char = '@';
+
+/// How many partitions a topic may have.
+pub(crate) const PARTITIONS: RangeInclusive<u32> = 1..=1_000_000;
 
 /// A topic that exists, or existed when the caller got hold of it.
 #[derive(Debug)]

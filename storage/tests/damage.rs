@@ -143,3 +143,24 @@ fn a_damaged_queue_entry_hides_nothing() {
     }
     assert_eq!(read(&store, &partition, 0).unwrap(), 100);
 }
+
+/// Whatever wrote it knew how to make the CRCs match.
+#[test]
+fn a_topic_frame_of_too_many_partitions_is_refused_before_memory_is_taken_for_them() {
+    const TOPIC_FRAME: usize = 4096;
+    const PARTITIONS: usize = TOPIC_FRAME + 72 + 16 + 4 + "t".len();
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path()));
+    let mut bytes = std::fs::read(log_file(dir.path())).unwrap();
+    assert_eq!(bytes[PARTITIONS..PARTITIONS + 4], 2_u32.to_be_bytes());
+    bytes[PARTITIONS..PARTITIONS + 4].copy_from_slice(&1_000_001_u32.to_be_bytes());
+    let frame = &mut bytes[TOPIC_FRAME..];
+    let payload = usize::try_from(u32::from_be_bytes(frame[20..24].try_into().unwrap())).unwrap();
+    let crc = crc32c::crc32c(&frame[64..72 + payload]);
+    frame[56..60].copy_from_slice(&crc.to_be_bytes());
+    let crc = crc32c::crc32c(&frame[..60]);
+    frame[60..64].copy_from_slice(&crc.to_be_bytes());
+    std::fs::write(log_file(dir.path()), &bytes).unwrap();
+    let error = open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Os)).unwrap_err().to_string();
+    assert!(error.contains("a topic of 1000001 partitions, which no broker accepts"), "{error}");
+}

@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use uuid::Uuid;
 
 use crate::decode::{DecodeError, Reader};
-use crate::topic::Configs;
+use crate::topic::{Configs, PARTITIONS};
 
 /// The whole state of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,10 @@ impl TopicRecord {
         let id = Uuid::from_bytes(reader.array()?);
         let name = reader.text()?;
         let partitions = reader.u32()?;
+        // Memory is taken for each of them, and no bytes stand behind the number.
+        if !PARTITIONS.contains(&partitions) {
+            return Err(DecodeError::Partitions(partitions));
+        }
         let configs = reader.configs()?;
         reader.finish()?;
         Ok(Self { id, name, partitions, configs })
@@ -87,5 +91,21 @@ mod tests {
             assert_eq!(TopicRecord::decode(&bytes[..cut]), Err(DecodeError::Short));
         }
         assert_eq!(TopicRecord::decode(&[&bytes[..], &[0]].concat()), Err(DecodeError::Trailing(1)));
+    }
+    #[test]
+    fn a_topic_has_no_more_partitions_than_a_broker_accepts() {
+        let record = |partitions| TopicRecord {
+            id: Uuid::nil(),
+            name: "t".to_owned(),
+            partitions,
+            configs: Configs::new(),
+        };
+        for (count, accepted) in
+            [(0, false), (1, true), (1_000_000, true), (1_000_001, false), (u32::MAX, false)]
+        {
+            let decoded = TopicRecord::decode(&record(count).encode());
+            let expected = if accepted { Ok(record(count)) } else { Err(DecodeError::Partitions(count)) };
+            assert_eq!(decoded, expected);
+        }
     }
 }
