@@ -224,12 +224,30 @@ pub(super) struct Doors {
 struct Inside {
     by_address: HashMap<IpAddr, usize>,
     by_core: Vec<usize>,
+    /// Preferred among cores that have as many.
+    first_core: usize,
     refused: u64,
+}
+
+impl Inside {
+    /// Takes a place on the core that has the fewest. Each time that all have as many another goes first: clients open
+    /// their connections in pairs, a busy one behind one that only asked for metadata, or open and close one at a time.
+    fn take_core(&mut self) -> usize {
+        let cores = self.by_core.len();
+        if self.by_core.iter().all(|count| *count == self.by_core[0]) {
+            self.first_core = (self.first_core + 1) % cores;
+        }
+        let in_order = (0..cores).map(|turn| (self.first_core + turn) % cores);
+        let core = in_order.min_by_key(|core| self.by_core[*core]).expect("there is a core");
+        self.by_core[core] += 1;
+        core
+    }
 }
 
 impl Doors {
     pub(super) fn new(limits: ConnectionLimits, cores: usize, metrics: Arc<Metrics>) -> Self {
-        let inside = Inside { by_address: HashMap::new(), by_core: vec![0; cores], refused: 0 };
+        let inside =
+            Inside { by_address: HashMap::new(), by_core: vec![0; cores], first_core: 0, refused: 0 };
         Self { limits, inside: Mutex::new(inside), metrics }
     }
 
@@ -254,9 +272,7 @@ impl Doors {
             return None;
         }
         *inside.by_address.entry(address).or_default() += 1;
-        let (core, count) =
-            inside.by_core.iter_mut().enumerate().min_by_key(|(_, count)| **count).expect("there is a core");
-        *count += 1;
+        let core = inside.take_core();
         drop(inside);
         self.metrics.connections_accepted.inc();
         self.metrics.connections.inc();
@@ -323,6 +339,43 @@ mod tests {
         drop(second);
         assert_eq!(doors.metrics.connections.get(), 0);
         assert!(doors.inside.lock().unwrap().by_address.is_empty());
+    }
+
+    fn open_doors(cores: usize) -> Arc<Doors> {
+        Arc::new(Doors::new(Box::new(|| (usize::MAX, usize::MAX)), cores, Arc::new(Metrics::new())))
+    }
+
+    fn enter(doors: &Arc<Doors>) -> Permit {
+        doors.enter(IpAddr::from([127, 0, 0, 1])).expect("there is no limit")
+    }
+
+    #[test]
+    fn connections_spread_evenly_however_they_come_and_go() {
+        let doors = open_doors(2);
+        let mut inside: Vec<Permit> = (0..100).map(|_| enter(&doors)).collect();
+        assert_eq!(doors.inside.lock().unwrap().by_core, [50, 50]);
+        inside.retain(|permit| permit.core == 0);
+        inside.extend((0..50).map(|_| enter(&doors)));
+        assert_eq!(doors.inside.lock().unwrap().by_core, [50, 50], "those that left are made up for");
+    }
+
+    #[test]
+    fn busy_connections_of_clients_that_open_an_idle_one_first_spread_evenly() {
+        for cores in [2, 4, 8] {
+            let doors = open_doors(cores);
+            let clients: Vec<[Permit; 2]> = (0..8 * cores).map(|_| [enter(&doors), enter(&doors)]).collect();
+            for core in 0..cores {
+                let busy = clients.iter().filter(|[_, busy]| busy.core == core).count();
+                assert_eq!(busy, 8, "core {core} of {cores}");
+            }
+        }
+    }
+
+    #[test]
+    fn connections_that_are_opened_one_at_a_time_take_turns_on_the_cores() {
+        let doors = open_doors(2);
+        let first: Vec<usize> = (0..100).map(|_| enter(&doors).core).collect();
+        assert_eq!(first.iter().filter(|core| **core == 0).count(), 50);
     }
 
     #[test]
