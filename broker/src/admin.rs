@@ -212,6 +212,13 @@ enum Page {
     Public,
 }
 
+/// What the first listener tells clients to connect to.
+fn address(state: &State, broker: &Broker) -> String {
+    let first = broker.config.listeners.first();
+    let changed = first.and_then(|listener| broker.dynamic_advertised(&listener.name));
+    changed.map_or_else(|| state.address.clone(), |address| address.to_string())
+}
+
 /// Looks at the broker on a thread that may wait: where a group stands can be a question to the device.
 async fn scrape(state: &Arc<State>, page: Page) -> Response<Full<Bytes>> {
     let text = match state.broker.get().cloned() {
@@ -226,10 +233,13 @@ async fn scrape(state: &Arc<State>, page: Page) -> Response<Full<Bytes>> {
                 Page::Metrics | Page::Detailed => {
                     mirror(&state.metrics, &broker);
                     let detail = if matches!(page, Page::Detailed) { Detail::Full } else { Detail::Bounded };
-                    state.metrics.page(&broker, &Observed::gather(&broker, &state.address, groups, detail))
+                    state
+                        .metrics
+                        .page(&broker, &Observed::gather(&broker, &address(&state, &broker), groups, detail))
                 }
                 Page::Public => {
-                    let observed = Observed::gather(&broker, &state.address, groups, Detail::Bounded);
+                    let observed =
+                        Observed::gather(&broker, &address(&state, &broker), groups, Detail::Bounded);
                     state.metrics.public_page(&broker, &observed)
                 }
             };

@@ -64,6 +64,7 @@ use protocol::{Decodable, Encodable, ErrorCode, Message, StrBytes};
 use thiserror::Error;
 
 use crate::broker::Broker;
+use crate::config::HostPort;
 pub(crate) use reply::{Answer, Later, Ordered, Reply, Response};
 
 /// Every API that is served. Produce and Fetch come first because lookup is a scan.
@@ -185,16 +186,26 @@ const fn entry<A: Api>() -> Entry {
 pub(crate) struct ConnectionInfo {
     /// The client's address.
     pub(crate) peer: SocketAddr,
-    /// Host and port that the listener of this connection tells clients to connect to.
-    pub(crate) advertised: (StrBytes, u16),
+    /// Name of the listener it came in by.
+    listener: Arc<str>,
+    /// Host and port that this listener tells clients to connect to, unless that was changed since the start.
+    advertised: (StrBytes, u16),
     /// Name and version of the client's library, once it said so in ApiVersions (KIP-511).
     pub(crate) software: Arc<OnceLock<(String, String)>>,
 }
 
 impl ConnectionInfo {
-    pub(crate) fn new(peer: SocketAddr, advertised_host: &str, advertised_port: u16) -> Self {
-        let host = StrBytes::from_string(advertised_host.to_owned());
-        Self { peer, advertised: (host, advertised_port), software: Arc::default() }
+    pub(crate) fn new(peer: SocketAddr, listener: Arc<str>, advertised: &HostPort) -> Self {
+        let host = StrBytes::from_string(advertised.host.clone());
+        Self { peer, listener, advertised: (host, advertised.port), software: Arc::default() }
+    }
+
+    /// Host and port that this client is told to connect to.
+    pub(crate) fn advertised(&self, broker: &Broker) -> (StrBytes, u16) {
+        match broker.dynamic_advertised(&self.listener) {
+            Some(HostPort { host, port }) => (StrBytes::from_string(host), port),
+            None => self.advertised.clone(),
+        }
     }
 }
 

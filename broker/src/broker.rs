@@ -16,13 +16,14 @@ use storage::{Clock, Error, Event, Listener, OpenError, Store, StoreConfig, Syst
 use tokio::sync::Semaphore;
 
 use crate::cold_reads::ColdReads;
-use crate::config::Config;
+use crate::config::{Config, HostPort, advertised_of};
 use crate::coordinator::markers::MarkerWriter;
 use crate::coordinator::runtime::{Groups, Runtime};
 use crate::coordinator::transaction_runtime::{TransactionRuntime, Transactions};
 use crate::fetch_session::FetchSessions;
 use crate::metrics::fetch_wait_seconds;
 use crate::partition::Waits;
+use crate::stored_configs::Scope;
 use crate::topic_config::{self, BrokerLayers, TopicConfig};
 use crate::topics::Topics;
 use crate::traffic::Traffic;
@@ -199,6 +200,16 @@ impl Broker {
         let fixed = &self.config;
         let most = limit("max.connections", fixed.max_connections);
         (most, limit("max.connections.per.ip", fixed.max_connections_per_ip))
+    }
+
+    /// What `listener` advertises since `advertised.listeners` was changed at run time; `None` when it was not.
+    pub(crate) fn dynamic_advertised(&self, listener: &str) -> Option<HostPort> {
+        let dynamic = self.store.broker_configs();
+        if dynamic.is_empty() {
+            return None;
+        }
+        let value = dynamic.get(&Scope::Broker(self.config.node_id).stored_name("advertised.listeners"))?;
+        advertised_of(value, listener)
     }
 
     /// The configs of `topic` that Produce needs.

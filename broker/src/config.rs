@@ -24,6 +24,7 @@ pub use create_topics::TopicToCreate;
 use environment::Variable;
 pub(crate) use keys::find as find_key;
 pub use keys::{KEYS, Key, Kind, Role};
+pub(crate) use listeners::advertised_of;
 pub use listeners::{HostPort, ListenerConfig};
 use settings::Settings;
 pub use settings::{Notice, Origin};

@@ -198,13 +198,13 @@ impl Core {
         stop: &CancellationToken,
         company: Rc<Company>,
     ) -> impl Future<Output = ()> + 'static {
-        let Accepted { stream, peer, advertised, permit } = accepted;
+        let Accepted { stream, peer, listener, advertised, permit } = accepted;
         let (broker, metrics, limits, stop) =
             (Arc::clone(&self.broker), Arc::clone(&self.metrics), self.limits, stop.clone());
         async move {
             let _inside = permit;
             let Ok(stream) = TcpStream::from_std(stream) else { return };
-            let info = ConnectionInfo::new(peer, &advertised.host, advertised.port);
+            let info = ConnectionInfo::new(peer, listener, &advertised);
             let counted = (metrics, Arc::clone(&info.software));
             let dispatch = move |frame| api::dispatch(&broker, &info, frame);
             let connection = Connection::new(stream, dispatch, limits, counted, &stop, company);

@@ -94,7 +94,7 @@ impl Server {
                 .map_err(|source| listen_error(address.clone(), "--admin", source))
         };
         let admin = config.admin.as_ref().map(start_admin).transpose()?;
-        let about = About {
+        let mut about = About {
             listening: ports.addresses(),
             advertised: ports.advertised(),
             client_address: ports.client_address(),
@@ -103,6 +103,11 @@ impl Server {
             admin: admin.as_ref().map(|admin| admin.address),
         };
         let broker = Broker::open(config)?;
+        for (text, listener) in about.advertised.iter_mut().zip(&broker.config.listeners) {
+            if let Some(address) = broker.dynamic_advertised(&listener.name) {
+                *text = address.to_string();
+            }
+        }
         if let Err(source) = topics::create_configured(&broker) {
             close(&broker);
             return Err(StartError::Topics(source.to_string()));

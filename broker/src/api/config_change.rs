@@ -121,7 +121,17 @@ pub(super) fn apply(
             if validate_only {
                 return Ok(None);
             }
-            broker.store.set_broker_configs(scope.replaced(&all, configs))
+            let advertised = configs.get("advertised.listeners").cloned();
+            let before = all.get(&scope.stored_name("advertised.listeners"));
+            let told = advertised.filter(|now| Some(now) != before);
+            let written = broker.store.set_broker_configs(scope.replaced(&all, configs));
+            if let (Some(advertised), Ok(_)) = (told, &written) {
+                tracing::info!(
+                    advertised,
+                    "advertised.listeners was changed; clients are told it from now on"
+                );
+            }
+            written
         }
         (_, None) => unreachable!("only a topic keeps its own configs"),
     };

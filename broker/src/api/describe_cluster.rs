@@ -45,11 +45,11 @@ impl Api for DescribeCluster {
                 return failed(ErrorCode::UnsupportedEndpointType, message);
             }
         }
-        let (host, port) = &context.connection.advertised;
+        let (host, port) = context.connection.advertised(broker);
         let node = DescribeClusterBroker::default()
             .with_broker_id(BrokerId(broker.config.node_id))
-            .with_host(host.clone())
-            .with_port(i32::from(*port))
+            .with_host(host)
+            .with_port(i32::from(port))
             .with_rack(broker.config.broker_rack.clone().map(StrBytes::from_string));
         let mut response = DescribeClusterResponse::default()
             .with_cluster_id(StrBytes::from_string(broker.cluster_id.clone()))

@@ -57,12 +57,10 @@ impl Api for DescribeQuorum {
         if version < 2 {
             return context.reply(&response);
         }
-        let (host, port) = &context.connection.advertised;
+        let (host, port) = context.connection.advertised(broker);
         let name = broker.config.listeners.first().map(|listener| listener.name.clone()).unwrap_or_default();
-        let listener = Listener::default()
-            .with_name(StrBytes::from_string(name))
-            .with_host(host.clone())
-            .with_port(*port);
+        let listener =
+            Listener::default().with_name(StrBytes::from_string(name)).with_host(host).with_port(port);
         let nodes = vec![Node::default().with_node_id(node).with_listeners(vec![listener])];
         context.reply(&response.with_nodes(nodes))
     }

@@ -69,11 +69,8 @@ fn coordinator(broker: &Broker, context: &RequestContext<'_>, key_type: i8, key:
     match error {
         Some(error) => found.with_node_id((-1).into()).with_port(-1).with_error_code(error.code()),
         None => {
-            let (host, port) = &context.connection.advertised;
-            found
-                .with_node_id(broker.config.node_id.into())
-                .with_host(host.clone())
-                .with_port(i32::from(*port))
+            let (host, port) = context.connection.advertised(broker);
+            found.with_node_id(broker.config.node_id.into()).with_host(host).with_port(i32::from(port))
         }
     }
 }

@@ -57,11 +57,11 @@ impl Api for Metadata {
                 topic.topic_authorized_operations = authorized_operations::TOPIC;
             }
         }
-        let (host, port) = &context.connection.advertised;
+        let (host, port) = context.connection.advertised(broker);
         let node = MetadataResponseBroker::default()
             .with_node_id(BrokerId(broker.config.node_id))
-            .with_host(host.clone())
-            .with_port(i32::from(*port))
+            .with_host(host)
+            .with_port(i32::from(port))
             .with_rack(broker.config.broker_rack.clone().map(StrBytes::from_string));
         let mut response = MetadataResponse::default()
             .with_brokers(vec![node])

@@ -75,7 +75,8 @@ impl Client {
         ];
         let config = Config::from_properties(own.into_iter().chain(pairs.iter().copied())).unwrap();
         let peer = (Ipv4Addr::LOCALHOST, 50_000).into();
-        let connection = ConnectionInfo::new(peer, "broker.example", 9092);
+        let connection =
+            ConnectionInfo::new(peer, "PLAINTEXT".into(), &"broker.example:9092".parse().unwrap());
         Self { broker: Broker::open(config).unwrap(), connection, client_id: "tester", _dir: dir }
     }
 

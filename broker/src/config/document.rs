@@ -23,7 +23,7 @@ accepted where Kafka accepts it, checked, stored and shown, and marked in these 
 (`interval.ms`, `match`, `metrics`) are kept and shown; no client is told of them.
 
 Defaults that differ from Kafka's: `listeners` is 127.0.0.1 only; `max.connections` is 10000; `log.dir` is `./onelog-data`;
-`metric.reporters` is empty; `node.id` is 0 without a file.
+`metric.reporters` is empty; `node.id` is 0 without a file. `advertised.listeners` is dynamic here, as it was before Kafka 4.
 
 ";
 

@@ -7,6 +7,7 @@
 use storage::Configs;
 
 use super::keys::{Kind, find};
+use super::listeners::judge_advertised;
 use crate::topic_config::canonical;
 
 /// How far a broker config can be changed over the wire.
@@ -21,7 +22,10 @@ pub(crate) enum UpdateMode {
 }
 
 /// Settings of single listeners and of SASL and TLS; those of TLS stores need a listener's name before them.
+///
+/// `advertised.listeners` is not among those of Kafka since its controllers keep what brokers register; until 3.9 it was.
 const PER_BROKER: &[&str] = &[
+    "advertised.listeners",
     "cordoned.log.dirs",
     "listener.security.protocol.map",
     "listeners",
@@ -274,6 +278,11 @@ fn take_over(name: &str, value: &str, after: Values<'_>, before: Values<'_>) -> 
         name if THREAD_COUNTS.contains(&name) => {
             thread_count(name, number, whole(before, name).unwrap_or(number))
         }
+        "advertised.listeners" => {
+            let of = |key| after(key).unwrap_or_default();
+            judge_advertised(value, &of("listeners"), &of("controller.listener.names"))
+                .map_err(|what| format!("{name} {what}"))
+        }
         "listeners" | "listener.security.protocol.map" => {
             Err(format!("{name} cannot be changed while this broker runs; change the properties file"))
         }
@@ -367,7 +376,11 @@ mod tests {
         let listed = PER_BROKER.iter().chain(CLUSTER_WIDE);
         let count = listed.filter(|name| !DYNAMIC_ONLY.contains(name)).count();
         let shown = KEYS.iter().filter(|key| update_mode(key.name) != Some(UpdateMode::ReadOnly)).count();
-        assert_eq!((count, shown), (99, 99), "as many as DescribeConfigs of Kafka 4.3.1 shows");
+        assert_eq!(
+            (count, shown),
+            (100, 100),
+            "99 that DescribeConfigs of Kafka 4.3.1 shows, advertised.listeners"
+        );
     }
 
     #[test]

@@ -98,28 +98,56 @@ pub(super) fn resolve(settings: &Settings) -> Result<Vec<ListenerConfig>, Config
     if listeners.is_empty() {
         return Err(fail("listeners", "names nothing to listen on; give PLAINTEXT://HOST:PORT".to_owned()));
     }
-    for entry in words(settings.text("advertised.listeners").unwrap_or_default()) {
-        let key = "advertised.listeners";
-        let (name, address) = named(entry).map_err(|what| fail(key, what))?;
+    let key = "advertised.listeners";
+    let names: Vec<String> = listeners.iter().map(|listener| listener.name.clone()).collect();
+    let advertised = advertised(settings.text(key).unwrap_or_default(), &names, &controllers);
+    for (name, address) in advertised.map_err(|what| fail(key, what))? {
+        let of_name = listeners.iter_mut().filter(|listener| listener.name == name);
+        of_name.for_each(|listener| listener.advertised = Some(address.clone()));
+    }
+    Ok(listeners)
+}
+
+/// The addresses in `advertised.listeners`, by listener. Those of `controllers` are left out: nobody listens there.
+fn advertised(
+    value: &str,
+    listeners: &[String],
+    controllers: &[&str],
+) -> Result<Vec<(String, HostPort)>, String> {
+    let mut addresses = Vec::new();
+    for entry in words(value) {
+        let (name, address) = named(entry)?;
         if controllers.contains(&name.as_str()) {
             continue;
         }
         if address.is_wildcard() || address.port == 0 {
-            return Err(fail(
-                key,
-                format!("has {entry}, which clients cannot connect to; give the host and port that they use"),
+            return Err(format!(
+                "has {entry}, which clients cannot connect to; give the host and port that they use"
             ));
         }
-        let mut of_name = listeners.iter_mut().filter(|listener| listener.name == name).peekable();
-        if of_name.peek().is_none() {
-            return Err(fail(
-                key,
-                format!("has {name}, which is not a name in listeners; use the same names in both"),
-            ));
+        if !listeners.contains(&name) {
+            return Err(format!("has {name}, which is not a name in listeners; use the same names in both"));
         }
-        of_name.for_each(|listener| listener.advertised = Some(address.clone()));
+        addresses.push((name, address));
     }
-    Ok(listeners)
+    Ok(addresses)
+}
+
+/// Whether `value` may be given to `advertised.listeners` while the broker runs with these `listeners` and
+/// `controller.listener.names`.
+///
+/// # Errors
+/// What is wrong and what would be right, to be put behind the key's name.
+pub(super) fn judge_advertised(value: &str, listeners: &str, controllers: &str) -> Result<(), String> {
+    let names: Vec<String> =
+        words(listeners).into_iter().filter_map(|entry| named(entry).ok()).map(|(name, _)| name).collect();
+    advertised(value, &names, &words(controllers)).map(drop)
+}
+
+/// The address that a checked value of `advertised.listeners` gives to `listener`.
+pub(crate) fn advertised_of(value: &str, listener: &str) -> Option<HostPort> {
+    let entries = words(value).into_iter().filter_map(|entry| named(entry).ok());
+    entries.into_iter().find(|(name, _)| name == listener).map(|(_, address)| address)
 }
 
 /// Sets `listeners` to the advertised ports of every address, where the environment says what is advertised and nothing says

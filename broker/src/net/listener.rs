@@ -29,6 +29,7 @@ const PORT_TRIES: usize = 16;
 #[derive(Debug)]
 pub(super) struct Bound {
     sockets: Vec<Socket>,
+    name: Arc<str>,
     /// Where it listens, with the real port.
     pub(super) address: HostPort,
     advertised: Option<HostPort>,
@@ -41,6 +42,7 @@ impl Bound {
         let (sockets, port) = bind_all(&addresses(host, *port)?)?;
         Ok(Self {
             sockets,
+            name: listener.name.as_str().into(),
             address: HostPort { host: host.clone(), port },
             advertised: listener.advertised.clone(),
         })
@@ -65,7 +67,8 @@ impl Bound {
         let fixed = self.fixed_address();
         let listen = |socket: Socket| {
             socket.listen(BACKLOG)?;
-            Ok(Listener { socket: TcpListener::from_std(socket.into())?, advertised: fixed.clone() })
+            let socket = TcpListener::from_std(socket.into())?;
+            Ok(Listener { socket, name: Arc::clone(&self.name), advertised: fixed.clone() })
         };
         self.sockets.into_iter().map(listen).collect()
     }
@@ -129,6 +132,8 @@ fn bind(address: SocketAddr) -> io::Result<Socket> {
 pub(super) struct Accepted {
     pub(super) stream: StdStream,
     pub(super) peer: SocketAddr,
+    /// Name of the listener it came in by.
+    pub(super) listener: Arc<str>,
     /// Host and port that this client is told.
     pub(super) advertised: HostPort,
     pub(super) permit: Permit,
@@ -138,6 +143,7 @@ pub(super) struct Accepted {
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: TcpListener,
+    name: Arc<str>,
     advertised: Option<HostPort>,
 }
 
@@ -195,7 +201,8 @@ impl Listener {
         // A socket that fails here was closed by its client: nothing is lost with it.
         let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else { return };
         // A core that is gone is one that is shutting down.
-        drop(cores[core].send(Accepted { stream, peer, advertised, permit }).await);
+        let listener = Arc::clone(&self.name);
+        drop(cores[core].send(Accepted { stream, peer, listener, advertised, permit }).await);
     }
 }
 
@@ -395,7 +402,7 @@ mod tests {
         let of = |host: &str, advertised: Option<&str>| {
             let bind = HostPort { host: host.to_owned(), port: 9092 };
             let advertised = advertised.map(|text| text.parse().unwrap());
-            Bound { sockets: Vec::new(), address: bind, advertised }
+            Bound { sockets: Vec::new(), name: "PLAINTEXT".into(), address: bind, advertised }
         };
         assert_eq!(of("", None).fixed_address(), None);
         assert_eq!(of("0.0.0.0", None).fixed_address(), None);

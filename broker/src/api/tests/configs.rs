@@ -280,3 +280,53 @@ fn the_older_api_replaces_everything_that_is_set() {
     assert_eq!(one(&client, TOPIC, "t", "retention.ms").value.as_deref(), Some("6"));
     assert_eq!(one(&client, TOPIC, "t", "max.message.bytes").config_source, 5);
 }
+
+/// Host and port as each API that names this broker gives them.
+fn addresses(client: &Client) -> Vec<(String, i32)> {
+    use protocol::messages::{
+        DescribeClusterRequest, DescribeClusterResponse, FindCoordinatorRequest, FindCoordinatorResponse,
+        MetadataRequest, MetadataResponse,
+    };
+    let metadata: MetadataResponse = client.call(ApiKey::Metadata, 13, &MetadataRequest::default());
+    let cluster: DescribeClusterResponse =
+        client.call(ApiKey::DescribeCluster, 0, &DescribeClusterRequest::default());
+    let find = FindCoordinatorRequest::default().with_key("g".into());
+    let coordinator: FindCoordinatorResponse = client.call(ApiKey::FindCoordinator, 3, &find);
+    vec![
+        (metadata.brokers[0].host.to_string(), metadata.brokers[0].port),
+        (cluster.brokers[0].host.to_string(), cluster.brokers[0].port),
+        (coordinator.host.to_string(), coordinator.port),
+    ]
+}
+
+#[test]
+fn an_advertised_address_changes_at_once_for_open_connections_and_outlives_a_restart() {
+    const KEY: &str = "advertised.listeners";
+    let client = Client::new();
+    let told = |client: &Client, host: &str, port: i32| {
+        assert_eq!(addresses(client), vec![(host.to_owned(), port); 3]);
+    };
+    told(&client, "broker.example", 9092);
+    let set = |client: &Client, value| alter(client, BROKER, "0", &[(KEY, SET, Some(value))]);
+    assert_eq!(set(&client, "PLAINTEXT://moved.example:19092").0, ErrorCode::None.code());
+    told(&client, "moved.example", 19092);
+    let shown = one(&client, BROKER, "0", KEY);
+    assert_eq!((shown.value.as_deref(), shown.config_source), (Some("PLAINTEXT://moved.example:19092"), 2));
+
+    for (value, why) in [
+        ("OTHER://h:1", "advertised.listeners has OTHER, which is not a name in listeners"),
+        ("PLAINTEXT://0.0.0.0:1", "which clients cannot connect to"),
+        ("h:1", "give NAME://HOST:PORT"),
+    ] {
+        let (error, message) = set(&client, value);
+        assert_eq!(error, ErrorCode::InvalidRequest.code());
+        assert!(message.contains(why), "{message}");
+    }
+    let everywhere = alter(&client, BROKER, "", &[(KEY, SET, Some("PLAINTEXT://h:1"))]);
+    assert!(everywhere.1.contains("broker id must be specified"), "{everywhere:?}");
+
+    let client = client.reopened();
+    told(&client, "moved.example", 19092);
+    assert_eq!(alter(&client, BROKER, "0", &[(KEY, DELETE, None)]).0, ErrorCode::None.code());
+    told(&client, "broker.example", 9092);
+}
