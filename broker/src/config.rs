@@ -237,7 +237,9 @@ impl Config {
         for flag in sources.flags {
             notices.extend(settings.set(&flag.key, &flag.value, Origin::Flag(flag.name))?);
         }
+        notices.extend(listeners::take_retired(&mut settings)?);
         listeners::listen_where_advertised(&mut settings)?;
+        notices.extend(listeners::notices(&settings));
         Ok((Self::from_settings(&settings)?, notices))
     }
 

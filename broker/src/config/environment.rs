@@ -45,7 +45,7 @@ pub struct Variable {
 pub fn variables(environment: impl IntoIterator<Item = (String, String)>) -> Vec<Variable> {
     let mut found: BTreeMap<String, Variable> = BTreeMap::new();
     for (name, value) in environment {
-        let Some(key) = key_of(&name) else { continue };
+        let Some(key) = key_of(&name, &value) else { continue };
         let is_alias = name.starts_with(ALIAS_PREFIX);
         if !(is_alias && found.contains_key(&key)) {
             found.insert(key.clone(), Variable { name, key, value });
@@ -54,11 +54,23 @@ pub fn variables(environment: impl IntoIterator<Item = (String, String)>) -> Vec
     found.into_values().collect()
 }
 
-fn key_of(name: &str) -> Option<String> {
+/// Kubernetes puts the address of each service into the environment of every container; that of one called `kafka` looks as if
+/// it configured the broker.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let numbered =
+        name.strip_prefix("KAFKA_PORT_").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    numbered
+        || name == "KAFKA_SERVICE_HOST"
+        || name == "KAFKA_SERVICE_PORT"
+        || name.starts_with("KAFKA_SERVICE_PORT_")
+        || (name == "KAFKA_PORT" && value.contains("://"))
+}
+
+fn key_of(name: &str, value: &str) -> Option<String> {
     if name == CREATE_TOPICS {
         return Some("onelog.create.topics".to_owned());
     }
-    if NOT_KEYS.contains(&name) {
+    if NOT_KEYS.contains(&name) || is_service_link(name, value) {
         return None;
     }
     let words = name.strip_prefix(ALIAS_PREFIX).or_else(|| name.strip_prefix(PREFIX))?;
@@ -96,6 +108,24 @@ mod tests {
     #[test]
     fn other_variables_set_nothing() {
         assert_eq!(keys(&["KAFKA_OPTS", "KAFKA_HEAP_OPTS", "HOME", "XKAFKA_A"]), []);
+    }
+
+    #[test]
+    fn addresses_of_a_kubernetes_service_set_nothing_but_a_port_of_the_old_kind_does() {
+        let of = |name: &str, value: &str| {
+            variables([(name.to_owned(), value.to_owned())]).into_iter().next().map(|variable| variable.key)
+        };
+        for (name, value) in [
+            ("KAFKA_SERVICE_HOST", "10.0.0.1"),
+            ("KAFKA_SERVICE_PORT", "9092"),
+            ("KAFKA_SERVICE_PORT_CLIENT", "9092"),
+            ("KAFKA_PORT", "tcp://10.0.0.1:9092"),
+            ("KAFKA_PORT_9092_TCP", "tcp://10.0.0.1:9092"),
+            ("KAFKA_PORT_9092_TCP_ADDR", "10.0.0.1"),
+        ] {
+            assert_eq!(of(name, value), None, "{name}");
+        }
+        assert_eq!(of("KAFKA_PORT", "9092").as_deref(), Some("port"));
     }
 
     #[test]

@@ -480,9 +480,13 @@ pub static KEYS: &[Key] = &[
 pub(super) static ACCEPTED_PREFIXES: &[&str] = &[
     "auto.include.jmx.reporter",
     "broker.id.generation.enable",
+    "config.providers.",
     "confluent.",
+    // Bitnami's image: whether and under which cluster id it runs without ZooKeeper.
+    "enable.kraft",
     "inter.broker.protocol.version",
     "kafka.metrics.",
+    "kraft.cluster.id",
     "leader.imbalance.per.broker.percentage",
     "log.cleaner.",
     "log.message.format.version",
@@ -490,6 +494,8 @@ pub(super) static ACCEPTED_PREFIXES: &[&str] = &[
     "producer.id.expiration.check.interval.ms",
     "remote.log.",
     "reserved.broker.max.id",
+    // Confluent's REST proxy, configured beside the broker in its image for development.
+    "rest.",
     "rlmm.config.",
     "rsm.config.",
     "share.coordinator.",

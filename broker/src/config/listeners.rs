@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::ConfigError;
-use super::settings::{Origin, Setting, Settings};
+use super::settings::{Notice, Origin, Setting, Settings};
 
 /// A host name or address and a port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -71,7 +71,7 @@ pub struct ListenerConfig {
 }
 
 pub(super) fn resolve(settings: &Settings) -> Result<Vec<ListenerConfig>, ConfigError> {
-    let controllers: Vec<&str> = words(settings.text("controller.listener.names").unwrap_or_default());
+    let unopened = unopened(settings);
     let place = |key: &str| {
         settings
             .setting(key)
@@ -82,16 +82,12 @@ pub(super) fn resolve(settings: &Settings) -> Result<Vec<ListenerConfig>, Config
     let mut listeners = Vec::new();
     for entry in words(settings.text("listeners").unwrap_or_default()) {
         let (name, bind) = named(entry).map_err(|what| fail("listeners", what))?;
-        if controllers.contains(&name.as_str()) {
+        if unopened.contains(&name) {
             continue;
         }
-        let protocol =
-            protocol_of(&name, settings.text("listener.security.protocol.map").unwrap_or_default());
+        let protocol = protocol_in(settings, &name);
         if protocol != "PLAINTEXT" {
-            let what = format!(
-                "has {name} with security protocol {protocol}, which does not exist here yet; only PLAINTEXT does"
-            );
-            return Err(fail("listeners", what));
+            return Err(fail("listeners", insecure(settings, &name, &protocol)));
         }
         listeners.push(ListenerConfig { name, bind, advertised: None });
     }
@@ -100,7 +96,7 @@ pub(super) fn resolve(settings: &Settings) -> Result<Vec<ListenerConfig>, Config
     }
     let key = "advertised.listeners";
     let names: Vec<String> = listeners.iter().map(|listener| listener.name.clone()).collect();
-    let advertised = advertised(settings.text(key).unwrap_or_default(), &names, &controllers);
+    let advertised = advertised(settings.text(key).unwrap_or_default(), &names, &unopened);
     for (name, address) in advertised.map_err(|what| fail(key, what))? {
         let of_name = listeners.iter_mut().filter(|listener| listener.name == name);
         of_name.for_each(|listener| listener.advertised = Some(address.clone()));
@@ -108,16 +104,99 @@ pub(super) fn resolve(settings: &Settings) -> Result<Vec<ListenerConfig>, Config
     Ok(listeners)
 }
 
-/// The addresses in `advertised.listeners`, by listener. Those of `controllers` are left out: nobody listens there.
+/// Listeners that are named and not opened, for want of other nodes: those of controllers, and the one between brokers where it
+/// could not be opened and is not the only one.
+fn unopened(settings: &Settings) -> Vec<String> {
+    let controllers = words(settings.text("controller.listener.names").unwrap_or_default());
+    let mut names: Vec<String> = controllers.into_iter().map(str::to_ascii_uppercase).collect();
+    names.extend(between_brokers(settings));
+    names
+}
+
+/// The listener of `inter.broker.listener.name`, when it asks for security and others do not.
+fn between_brokers(settings: &Settings) -> Option<String> {
+    let name = settings.text("inter.broker.listener.name")?.to_ascii_uppercase();
+    let listeners = words(settings.text("listeners").unwrap_or_default());
+    let plain = |entry: &str| named(entry).is_ok_and(|(name, _)| protocol_in(settings, &name) == "PLAINTEXT");
+    let open = protocol_in(settings, &name) == "PLAINTEXT";
+    let is_listened_on = |entry: &&str| named(entry).is_ok_and(|(listed, _)| listed == name);
+    (!open && listeners.iter().any(is_listened_on) && listeners.iter().any(|entry| plain(entry)))
+        .then_some(name)
+}
+
+fn protocol_in(settings: &Settings, name: &str) -> String {
+    protocol_of(name, settings.text("listener.security.protocol.map").unwrap_or_default())
+}
+
+/// Why a listener is refused, with the way out.
+fn insecure(settings: &Settings, name: &str, protocol: &str) -> String {
+    let mut what = format!(
+        "has {name} with security protocol {protocol}, which does not exist here yet; only PLAINTEXT does: map {name} to \
+         PLAINTEXT in listener.security.protocol.map, or take it out of listeners and advertised.listeners"
+    );
+    if let Some((key, store)) = &settings.java_store {
+        let name = store.strip_suffix(".jks").unwrap_or("STORE");
+        let from = if name == "STORE" { "STORE.jks" } else { store };
+        what.push_str(&format!(
+            "; {key} is a JKS store, which only Java reads: keytool -importkeystore -srckeystore {from} -destkeystore \
+             {name}.p12 -deststoretype PKCS12 makes one that other programs read"
+        ));
+    }
+    what
+}
+
+/// What to say about listeners that are not opened.
+pub(super) fn notices(settings: &Settings) -> Vec<Notice> {
+    let not_opened = between_brokers(settings).map(|name| {
+        let text = format!(
+            "listener {name} is not opened: it is the one between brokers, there is one broker here, and its security \
+             protocol does not exist here yet"
+        );
+        Notice { warning: true, text }
+    });
+    not_opened.into_iter().collect()
+}
+
+/// Makes `listeners` and `advertised.listeners` of the keys that brokers before Kafka 3.0 had in their place. What is set under
+/// the newer names wins. Returns what to say about each.
+pub(super) fn take_retired(settings: &mut Settings) -> Result<Vec<Notice>, ConfigError> {
+    let mut notices = Vec::new();
+    for (key, host, port) in [
+        ("listeners", "host.name", "port"),
+        ("advertised.listeners", "advertised.host.name", "advertised.port"),
+    ] {
+        let given = |name| settings.retired(name).cloned().map(|setting| (name, setting));
+        let set: Vec<_> = [host, port].into_iter().filter_map(given).collect();
+        let Some((_, Setting { origin, .. })) = set.first().cloned() else { continue };
+        let of = |name| set.iter().find(|(set, _)| *set == name).map(|(_, setting)| setting.value.as_str());
+        let host = of(host).or_else(|| settings.retired("host.name").map(|setting| setting.value.as_str()));
+        let address = format!("PLAINTEXT://{}:{}", host.unwrap_or_default(), of(port).unwrap_or("9092"));
+        let useless = settings.is_set(key) || (key == "advertised.listeners" && host.is_none());
+        for (name, Setting { origin, .. }) in &set {
+            let text = if useless {
+                format!("{origin}: {name}, a key of Kafka before 3.0, has no effect beside {key}")
+            } else {
+                format!("{origin}: {name}, a key of Kafka before 3.0, is taken as {key}={address}")
+            };
+            notices.push(Notice { warning: false, text });
+        }
+        if !useless {
+            settings.set(key, &address, origin).map(drop)?;
+        }
+    }
+    Ok(notices)
+}
+
+/// The addresses in `advertised.listeners`, by listener. Those that are `unopened` are left out: nobody listens there.
 fn advertised(
     value: &str,
     listeners: &[String],
-    controllers: &[&str],
+    unopened: &[String],
 ) -> Result<Vec<(String, HostPort)>, String> {
     let mut addresses = Vec::new();
     for entry in words(value) {
         let (name, address) = named(entry)?;
-        if controllers.contains(&name.as_str()) {
+        if unopened.contains(&name) {
             continue;
         }
         if address.is_wildcard() || address.port == 0 {
@@ -141,7 +220,8 @@ fn advertised(
 pub(super) fn judge_advertised(value: &str, listeners: &str, controllers: &str) -> Result<(), String> {
     let names: Vec<String> =
         words(listeners).into_iter().filter_map(|entry| named(entry).ok()).map(|(name, _)| name).collect();
-    advertised(value, &names, &words(controllers)).map(drop)
+    let controllers: Vec<String> = words(controllers).into_iter().map(str::to_ascii_uppercase).collect();
+    advertised(value, &names, &controllers).map(drop)
 }
 
 /// The address that a checked value of `advertised.listeners` gives to `listener`.

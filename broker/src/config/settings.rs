@@ -62,7 +62,14 @@ pub(super) struct Settings {
     set: BTreeMap<&'static str, Setting>,
     /// Keys that a notice was given for: once each.
     remarked: Vec<String>,
+    /// Those of [`RETIRED`] that were set.
+    retired: BTreeMap<&'static str, Setting>,
+    /// Key and value of a store that only Java reads.
+    pub(super) java_store: Option<(String, String)>,
 }
+
+/// By these brokers before Kafka 3.0 were told their one address; `listeners` makes the newer keys of them.
+const RETIRED: &[&str] = &["advertised.host.name", "advertised.port", "host.name", "port"];
 
 impl Settings {
     /// Checks and stores one value; a later one for the same key replaces it.
@@ -73,6 +80,13 @@ impl Settings {
         origin: Origin,
     ) -> Result<Option<Notice>, ConfigError> {
         let value = value.trim();
+        if let Some(name) = RETIRED.iter().find(|retired| **retired == name) {
+            self.retired.insert(name, Setting { value: value.to_owned(), origin });
+            return Ok(None);
+        }
+        if self.java_store.is_none() && is_java_store(name, value) {
+            self.java_store = Some((name.to_owned(), value.to_owned()));
+        }
         let Some(key) = find(name) else { return Ok(self.remark(name, unknown(name, &origin))) };
         let value =
             canonical(key.kind, value).map_err(|what| ConfigError(format!("{origin}: {name} {what}")))?;
@@ -110,6 +124,11 @@ impl Settings {
 
     pub(super) fn setting(&self, name: &str) -> Option<&Setting> {
         self.set.get(name)
+    }
+
+    /// One of [`RETIRED`].
+    pub(super) fn retired(&self, name: &str) -> Option<&Setting> {
+        self.retired.get(name)
     }
 
     pub(super) fn is_set(&self, name: &str) -> bool {
@@ -176,6 +195,18 @@ impl Settings {
             )));
         }
         Ok(PathBuf::from(&dirs.value))
+    }
+}
+
+/// A key of a keystore or truststore that says, by type or by name of the file, that the store is in Java's own format.
+fn is_java_store(name: &str, value: &str) -> bool {
+    let value = value.to_ascii_lowercase();
+    let stores = ["ssl.keystore.", "ssl.truststore."];
+    let what = stores.iter().find_map(|store| name.split_once(store).map(|(_, what)| what));
+    match what {
+        Some("type") => value == "jks",
+        Some("location" | "filename") => value.ends_with(".jks"),
+        _ => false,
     }
 }
 

@@ -168,13 +168,54 @@ fn listeners_have_names_protocols_and_advertised_addresses() {
 
 #[test]
 fn listeners_that_cannot_be_served_are_refused_with_a_reason() {
-    assert!(error("listeners=SASL_SSL://h:1").contains("only PLAINTEXT does"));
+    assert!(error("listeners=SASL_SSL://h:1").contains("only PLAINTEXT does: map SASL_SSL to PLAINTEXT"));
     assert!(error("listeners=h:1").contains("give NAME://HOST:PORT"));
     assert!(error("listeners=PLAINTEXT://h:99999").contains("no port from 0 to 65535"));
     assert!(error("listeners=PLAINTEXT://::1:9092").contains("[ADDRESS]:PORT"));
     assert!(error("advertised.listeners=PLAINTEXT://0.0.0.0:9092").contains("cannot connect to"));
     assert!(error("advertised.listeners=OTHER://h:9092").contains("not a name in listeners"));
     assert!(error("listeners=\n").contains("names nothing to listen on"));
+}
+
+#[test]
+fn a_jks_store_gets_the_command_that_converts_it() {
+    let command =
+        "keytool -importkeystore -srckeystore /s/a.jks -destkeystore /s/a.p12 -deststoretype PKCS12";
+    let refused = error("ssl.keystore.location=/s/a.jks\nlisteners=SSL://h:1\n");
+    assert!(refused.starts_with("FILE:2: listeners has SSL") && refused.contains(command), "{refused}");
+    let by_type = error("listener.name.ssl.ssl.truststore.type=JKS\nlisteners=SSL://h:1\n");
+    assert!(by_type.contains("-srckeystore STORE.jks -destkeystore STORE.p12"), "{by_type}");
+    assert!(!error("ssl.keystore.location=/s/a.p12\nlisteners=SSL://h:1\n").contains("keytool"));
+}
+
+#[test]
+fn a_listener_between_brokers_that_asks_for_security_is_left_closed_unless_it_is_the_only_one() {
+    let two = "inter.broker.listener.name=BETWEEN\nlisteners=BETWEEN://0.0.0.0:1,OUT://0.0.0.0:2\n\
+        advertised.listeners=BETWEEN://a:1,OUT://b:2\nlistener.security.protocol.map=BETWEEN:SSL,OUT:PLAINTEXT\n";
+    assert_eq!(listeners(two), [("0.0.0.0:2".to_owned(), Some("b:2".to_owned()))]);
+    let said = load(two, &[]).unwrap().1;
+    assert!(said.iter().any(|notice| notice.text.starts_with("listener BETWEEN is not opened")), "{said:?}");
+    let one = "inter.broker.listener.name=BETWEEN\nlisteners=BETWEEN://0.0.0.0:1\n\
+        listener.security.protocol.map=BETWEEN:SSL\n";
+    assert!(error(one).contains("listeners has BETWEEN with security protocol SSL"), "{}", error(one));
+}
+
+#[test]
+fn addresses_under_the_names_of_old_kafkas_are_taken_unless_the_newer_ones_are_there() {
+    let old = "host.name=127.0.0.1\nport=9099\nadvertised.host.name=kafka.example\nadvertised.port=19092\n";
+    assert_eq!(listeners(old), [("127.0.0.1:9099".to_owned(), Some("kafka.example:19092".to_owned()))]);
+    assert_eq!(listeners("port=9098\n"), [(":9098".to_owned(), None)]);
+    let both = format!("{old}listeners=PLAINTEXT://[::1]:7\n");
+    assert_eq!(listeners(&both), [("[::1]:7".to_owned(), Some("kafka.example:19092".to_owned()))]);
+    let said = load(&both, &[]).unwrap().1;
+    let (useless, taken): (Vec<_>, Vec<_>) =
+        said.iter().partition(|notice| notice.text.ends_with("has no effect beside listeners"));
+    assert_eq!((useless.len(), taken.len()), (2, 2), "{said:?}");
+    assert!(error("port=many\n").starts_with("FILE:1: listeners has"), "{}", error("port=many\n"));
+    let image = [("KAFKA_ADVERTISED_HOST_NAME", "192.0.2.1")];
+    let listener = from_environment("", &image).unwrap().0.listeners.remove(0);
+    assert_eq!(listener.bind.to_string(), "0.0.0.0:9092");
+    assert_eq!(listener.advertised.unwrap().to_string(), "192.0.2.1:9092");
 }
 
 fn from_environment(file: &str, variables: &[(&str, &str)]) -> Result<(Config, Vec<Notice>), String> {
