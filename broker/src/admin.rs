@@ -1,8 +1,8 @@
 //! The HTTP endpoints for people and machines that watch: `/metrics` and its sisters, `/healthz`, `/readyz`, and `/find` for
-//! records by key.
+//! records by key. What is under `/test` belongs to `test_mode`.
 //!
 //! Started and stopped by `server`, on a thread of its own so that a scrape never holds up a core. Invariant: it only reads;
-//! nothing can be changed through it, so it needs no authentication beyond where it is bound.
+//! nothing can be changed through it unless the broker is in test mode, so it needs no authentication beyond where it is bound.
 
 use std::convert::Infallible;
 use std::io;
@@ -31,6 +31,7 @@ use crate::coordinator::group::{self as coordinator, Request};
 use crate::find::{KeySearch, MORE, explain};
 use crate::metrics::{Detail, Metrics, Observed};
 use crate::shutdown::{Tasks, run_on_this_thread};
+use crate::test_mode;
 
 /// More scrapers at once are turned away.
 const MOST_CONNECTIONS: usize = 64;
@@ -115,6 +116,9 @@ async fn connection(stream: TcpStream, state: Arc<State>, searches: Arc<Semaphor
     let service = service_fn(async |request: HttpRequest<Incoming>| {
         let get = request.method() == Method::GET || request.method() == Method::HEAD;
         let response = match request.uri().path() {
+            path if path == "/test" || path.starts_with("/test/") => {
+                test_mode::http::respond(request, state.broker.get().cloned()).await
+            }
             "/metrics" if get => scrape(&state, Page::Metrics).await,
             "/metrics/detailed" if get => scrape(&state, Page::Detailed).await,
             "/public_metrics" if get => scrape(&state, Page::Public).await,

@@ -155,6 +155,16 @@ impl Entry {
         self.layout.name
     }
 
+    /// Decodes the body, which the guard let pass, and has it done.
+    pub(crate) fn handle(
+        &self,
+        broker: &Arc<Broker>,
+        context: &RequestContext<'_>,
+        body: Bytes,
+    ) -> Result<Reply, Refused> {
+        (self.handle)(broker, context, body)
+    }
+
     fn serves(&self, version: i16) -> bool {
         (self.versions.0..=self.versions.1).contains(&version)
     }
@@ -284,7 +294,10 @@ pub(crate) fn dispatch(
     );
     let response_header = response_header(&header, entry.layout.is_flexible(version));
     let context = RequestContext { header, connection };
-    let reply = (entry.handle)(broker, &context, frame)?;
+    let reply = match &broker.test_mode {
+        None => entry.handle(broker, &context, frame)?,
+        Some(test_mode) => test_mode.handle(broker, entry, &context, frame)?,
+    };
     Ok(Answer { header: response_header, reply })
 }
 
@@ -312,7 +325,8 @@ fn fenced_before(first: i16, version: i16, error: ErrorCode) -> ErrorCode {
     }
 }
 
-fn find(key: i16) -> Option<&'static Entry> {
+/// The row of an API.
+pub(crate) fn find(key: i16) -> Option<&'static Entry> {
     APIS.iter().find(|entry| entry.key == key)
 }
 

@@ -24,6 +24,7 @@ use crate::fetch_session::FetchSessions;
 use crate::metrics::fetch_wait_seconds;
 use crate::partition::Waits;
 use crate::stored_configs::Scope;
+use crate::test_mode::TestMode;
 use crate::topic_config::{self, BrokerLayers, TopicConfig};
 use crate::topics::Topics;
 use crate::traffic::Traffic;
@@ -55,6 +56,8 @@ pub struct Broker {
     pub(crate) fetch_wait_seconds: Histogram,
     /// Held while configs are read, changed and written back.
     pub(crate) config_changes: Mutex<()>,
+    /// The control API for tests; `None` unless it was asked for.
+    pub(crate) test_mode: Option<Box<TestMode>>,
     /// Kafka's cluster id: the store's own, in the base64 that Kafka writes ids with.
     pub(crate) cluster_id: String,
 }
@@ -101,17 +104,7 @@ impl Broker {
             }
         });
         let config = Arc::new(config);
-        let store_config = StoreConfig {
-            dir: config.data_dir.clone(),
-            file_size: config.commitlog_file_bytes,
-            flush: config.flush,
-            checkpoint_bytes: config.checkpoint_bytes,
-            producer_expiration: topic_config::producer_expiration(Arc::clone(&config)),
-            retention_check: config.retention_check_interval,
-            policies: topic_config::policies(Arc::clone(&config)),
-            threads: true,
-        };
-        let (store, recovered) = Store::open(store_config, disk, Arc::clone(&clock), listener)?;
+        let (store, recovered) = Store::open(store_config(&config), disk, Arc::clone(&clock), listener)?;
         tracing::info!(
             clean = recovered.clean,
             partitions = recovered.partitions,
@@ -123,6 +116,7 @@ impl Broker {
         waits.attach(&store);
         let (topics, cluster_id) = (Topics::new(&store), base64_id(store.cluster_id()));
         let config_changes = Mutex::default();
+        let test_mode = config.test_mode.then(Box::default);
         let (mut loaded, log_opened_at) = (None, clock.elapsed());
         let broker = Arc::new_cyclic(|broker| {
             let coordinators = Coordinators::load(broker, (&store, &waits, &clock), &topics, &config);
@@ -151,6 +145,7 @@ impl Broker {
                 searches,
                 recompressions: Arc::new(Semaphore::new(RECOMPRESSIONS)),
                 config_changes,
+                test_mode,
                 cluster_id,
             }
         });
@@ -215,6 +210,19 @@ impl Broker {
     /// The configs of `topic` that Produce needs.
     pub(crate) fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
         self.topics.config(&self.store, &self.config, topic)
+    }
+}
+
+fn store_config(config: &Arc<Config>) -> StoreConfig {
+    StoreConfig {
+        dir: config.data_dir.clone(),
+        file_size: config.commitlog_file_bytes,
+        flush: config.flush,
+        checkpoint_bytes: config.checkpoint_bytes,
+        producer_expiration: topic_config::producer_expiration(Arc::clone(config)),
+        retention_check: config.retention_check_interval,
+        policies: topic_config::policies(Arc::clone(config)),
+        threads: true,
     }
 }
 

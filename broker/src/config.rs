@@ -79,6 +79,8 @@ pub struct Config {
     pub checkpoint_bytes: u64,
     /// `--admin`: where the HTTP endpoints listen, if at all.
     pub admin: Option<HostPort>,
+    /// `--test-mode`, `onelog.test.mode`: whether the control API of `crate::test_mode` is served.
+    pub test_mode: bool,
     /// `--ready-file`.
     pub ready_file: Option<PathBuf>,
     /// `onelog.create.topics`.
@@ -301,6 +303,7 @@ impl Config {
             Some("os") => FlushMode::Os,
             _ => FlushMode::Sync,
         };
+        let (admin, test_mode) = listeners::admin(settings)?;
         Ok(Self {
             node_id: settings.int(if settings.is_set("node.id") { "node.id" } else { "broker.id" }),
             broker_rack: settings.text("broker.rack").map(str::to_owned),
@@ -322,7 +325,8 @@ impl Config {
             flush,
             commitlog_file_bytes: settings.bytes("onelog.commitlog.file.bytes"),
             checkpoint_bytes: settings.bytes("onelog.checkpoint.bytes"),
-            admin: listeners::admin(settings)?,
+            admin,
+            test_mode,
             ready_file: settings.text("onelog.ready.file").map(PathBuf::from),
             create_topics: settings.topics_to_create()?,
             origins: settings.origins(),

@@ -22,6 +22,7 @@ mod partition;
 pub mod server;
 pub mod shutdown;
 mod stored_configs;
+mod test_mode;
 mod topic_config;
 mod topics;
 mod traffic;

@@ -44,7 +44,8 @@ pub(crate) fn run(
         let server = Server::start(config)?;
         let address = server.client_address().clone();
         let told = to_write.iter().try_for_each(|path| {
-            write_ready_file(path, &address).with_context(|| format!("--ready-file {}", path.display()))
+            write_ready_file(path, &address, server.admin_address())
+                .with_context(|| format!("--ready-file {}", path.display()))
         });
         tracing::info!("{}", server.summary());
         tell_service_manager("READY=1");

@@ -207,13 +207,15 @@ fn start_error(listening: Vec<HostPort>, source: io::Error) -> StartError {
     }
 }
 
-/// Writes `address` to `path` in one step: whoever sees the file sees all of it.
+/// Writes `address` to `path`, and a second line `admin HOST:PORT` where there are admin endpoints, in one step: whoever sees
+/// the file sees all of it.
 ///
 /// # Errors
 /// The directory cannot be written.
-pub fn write_ready_file(path: &Path, address: &HostPort) -> io::Result<()> {
+pub fn write_ready_file(path: &Path, address: &HostPort, admin: Option<SocketAddr>) -> io::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".tmp");
-    std::fs::write(&unfinished, format!("{address}\n"))?;
+    let admin = admin.map(|admin| format!("admin {admin}\n")).unwrap_or_default();
+    std::fs::write(&unfinished, format!("{address}\n{admin}"))?;
     std::fs::rename(&unfinished, path)
 }

@@ -35,12 +35,16 @@ pub(crate) struct ServerArguments {
     /// Any key of server.properties; wins over everything, may be repeated
     #[arg(long = "override", value_name = "KEY=VALUE", value_parser = key_and_value)]
     pub(crate) overrides: Vec<(String, String)>,
-    /// File that is written once clients are served: first line HOST:PORT
+    /// File that is written once clients are served: first line HOST:PORT, then `admin HOST:PORT` where --admin is served
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<String>,
     /// Where to serve /metrics, /healthz, /readyz and /find over HTTP [default: nowhere]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) admin: Option<HostPort>,
+    /// Serve the control API for tests (faults, reset, request log) on the admin address, a free port of 127.0.0.1 when none is
+    /// given; `=anywhere` allows an admin address that other machines reach
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "local")]
+    pub(crate) test_mode: Option<String>,
 }
 
 impl ServerArguments {
@@ -70,6 +74,7 @@ impl ServerArguments {
             ("--topics", "onelog.create.topics", self.topics),
             ("--ready-file", "onelog.ready.file", self.ready_file),
             ("--admin", "onelog.admin.listen", self.admin.map(|address| address.to_string())),
+            ("--test-mode", "onelog.test.mode", self.test_mode),
         ];
         let flags = flags
             .into_iter()

@@ -25,6 +25,7 @@ pub mod record_batch_rebuild;
 pub mod record_lookup;
 pub mod record_outline;
 pub mod record_set;
+pub mod request_outline;
 mod wire;
 
 pub use error_code::ErrorCode;

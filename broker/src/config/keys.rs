@@ -472,6 +472,7 @@ pub static KEYS: &[Key] = &[
     used("onelog.checkpoint.bytes", Long(1_048_576, i64::MAX), "67108864", "A checkpoint is written after this many appended bytes at the latest."),
     unset("onelog.create.topics", List(&[]), "Topics made at the start unless they are there: NAME[:PARTITIONS[:REPLICATION[:CLEANUP]]], comma separated."),
     unset("onelog.admin.listen", Text, "HOST:PORT of the HTTP endpoints /metrics, /healthz and /readyz."),
+    used("onelog.test.mode", OneOf(&["off", "local", "anywhere"]), "off", "Serve the control API for tests, docs/TEST_MODE.md, on the admin address: local when that is a loopback address, anywhere on any."),
     unset("onelog.ready.file", Text, "File that is written once the broker serves."),
 ];
 

@@ -247,9 +247,28 @@ pub(super) fn listen_where_advertised(settings: &mut Settings) -> Result<(), Con
     settings.set("listeners", &listeners, origin.clone()).map(drop)
 }
 
-pub(super) fn admin(settings: &Settings) -> Result<Option<HostPort>, ConfigError> {
-    let Some(Setting { value, origin }) = settings.setting("onelog.admin.listen") else { return Ok(None) };
-    value.parse().map(Some).map_err(|what| ConfigError(format!("{origin}: onelog.admin.listen {what}")))
+/// Where the admin endpoints listen, if at all, and whether the control API for tests is among them. That one may delete
+/// topics and break answers without asking who calls, so an address that others reach has to be asked for twice.
+pub(super) fn admin(settings: &Settings) -> Result<(Option<HostPort>, bool), ConfigError> {
+    let mode = settings.text("onelog.test.mode").unwrap_or("off");
+    let Some(Setting { value, origin }) = settings.setting("onelog.admin.listen") else {
+        let any_port = HostPort { host: "127.0.0.1".to_owned(), port: 0 };
+        return Ok((Some(any_port).filter(|_| mode != "off"), mode != "off"));
+    };
+    let address: HostPort =
+        value.parse().map_err(|what| ConfigError(format!("{origin}: onelog.admin.listen {what}")))?;
+    if mode == "local" && !is_loopback(&address.host) {
+        return Err(ConfigError(format!(
+            "{origin}: onelog.admin.listen is {address}, which other machines may reach, and test mode lets whoever \
+             reaches it delete topics and break answers; give an address of 127.0.0.1, or allow it with --test-mode=anywhere"
+        )));
+    }
+    Ok((Some(address), mode != "off"))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn words(list: &str) -> Vec<&str> {

@@ -1,0 +1,36 @@
+//! The table of verbs of the control API, and the small ones.
+//!
+//! Read by `http`; a verb with rules of its own has a room of its own and one row here.
+
+use hyper::Method;
+
+use super::http::{Call, Failure, Outcome, Run, Verb, answer};
+use super::{groups, reset};
+use crate::api::APIS;
+
+/// Every verb.
+#[rustfmt::skip]
+pub(super) static VERBS: &[Verb] = &[
+    Verb { method: Method::GET, path: "/test/requests", query: &["key", "since"], run: Run::Now(requests) },
+    Verb { method: Method::POST, path: "/test/reset", query: &[], run: Run::Later(|call| Box::pin(reset::reset(call))) },
+    Verb { method: Method::GET, path: "/test/groups/{group}/wait", query: &["state", "members", "timeout_ms"], run: Run::Later(|call| Box::pin(groups::wait(call))) },
+    Verb { method: Method::POST, path: "/test/members/{group}/{member}/expire", query: &[], run: Run::Later(|call| Box::pin(groups::expire(call))) },
+];
+
+#[expect(clippy::needless_pass_by_value, reason = "what a verb takes")]
+fn requests(call: Call) -> Outcome {
+    let since = call.number("since")?.unwrap_or(0);
+    let api = call.text("key").map(api_named).transpose()?;
+    answer(&call.test_mode().requests().page(since, api))
+}
+
+/// Kafka's spelling of an API's name, in whatever case it was written.
+pub(super) fn api_named(name: &str) -> Result<&'static str, Failure> {
+    let mut names = APIS.iter().map(crate::api::Entry::name);
+    if let Some(known) = names.find(|known| known.eq_ignore_ascii_case(name)) {
+        return Ok(known);
+    }
+    let distance = |known: &&str| strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase());
+    let nearest = APIS.iter().map(crate::api::Entry::name).min_by_key(distance).expect("APIs are served");
+    Err(Failure::bad(format!("there is no API \"{name}\"; the nearest is {nearest}")))
+}
