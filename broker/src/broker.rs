@@ -18,7 +18,8 @@ use tokio::sync::Semaphore;
 use crate::cold_reads::ColdReads;
 use crate::config::{Config, HostPort, advertised_of};
 use crate::coordinator::markers::MarkerWriter;
-use crate::coordinator::runtime::{Groups, Runtime};
+use crate::coordinator::runtime::{GroupRuntime, Groups};
+use crate::coordinator::shell::Shell;
 use crate::coordinator::transaction_runtime::{TransactionRuntime, Transactions};
 use crate::fetch_session::FetchSessions;
 use crate::metrics::fetch_wait_seconds;
@@ -228,8 +229,8 @@ fn store_config(config: &Arc<Config>) -> StoreConfig {
 
 /// Both coordinators with what their topics say, not running yet.
 struct Coordinators {
-    groups: (Runtime, Groups),
-    transactions: (TransactionRuntime, Transactions),
+    groups: (Shell<GroupRuntime>, Groups),
+    transactions: (Shell<TransactionRuntime>, Transactions),
 }
 
 impl Coordinators {
@@ -240,7 +241,7 @@ impl Coordinators {
         config: &Config,
     ) -> Self {
         let of_groups = config.groups.coordinator_config();
-        let groups = Runtime::load(broker.clone(), store, waits, clock, &topics.changes, of_groups);
+        let groups = GroupRuntime::load(broker.clone(), store, waits, clock, &topics.changes, of_groups);
         let of_transactions = config.transactions.coordinator_config();
         let log = (store, waits, clock);
         let transactions = TransactionRuntime::load(broker.clone(), log, &groups.1, of_transactions);

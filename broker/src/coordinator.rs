@@ -7,11 +7,14 @@
 //! **Invariant:** what a coordinator tells a client about written state is told after the write is durable.
 
 mod deadlines;
-mod effect;
+pub(crate) mod effect;
+mod event;
 pub mod group;
 mod load;
 pub(crate) mod markers;
+mod outbox;
 pub(crate) mod runtime;
+pub(crate) mod shell;
 mod state_log;
 pub mod transaction;
 pub(crate) mod transaction_runtime;

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use broker::coordinator::group::{Event, GroupConfig, GroupCoordinator};
+use broker::coordinator::group::{Event, GroupConfig, GroupCoordinator, GroupEvent};
 use bytes::Bytes;
 
 const PRODUCER: i64 = 7;
@@ -24,8 +24,17 @@ pub fn run(bytes: &[u8]) {
             start,
             match kind & 3 {
                 0 | 1 => Event::LoadRecord { partition: 0, key, value },
-                2 => Event::LoadTransactionalRecord { partition: 0, producer_id: PRODUCER, key, value },
-                _ => Event::LoadMarker { partition: 0, producer_id: PRODUCER, committed: kind & 8 == 0 },
+                2 => Event::Own(GroupEvent::LoadTransactionalRecord {
+                    partition: 0,
+                    producer_id: PRODUCER,
+                    key,
+                    value,
+                }),
+                _ => Event::Own(GroupEvent::LoadMarker {
+                    partition: 0,
+                    producer_id: PRODUCER,
+                    committed: kind & 8 == 0,
+                }),
             },
         );
     }

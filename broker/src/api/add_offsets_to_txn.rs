@@ -13,10 +13,10 @@ use protocol::{ErrorCode, layouts};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::coordinator::partition_for;
+use crate::coordinator::shell::unexpected;
 use crate::coordinator::transaction::{
     self, AddPartitions, Partitions, ProducerIdAndEpoch, Request, TransactionVersion,
 };
-use crate::coordinator::transaction_runtime::unexpected;
 use crate::topics::{self, OFFSETS_TOPIC};
 
 pub(super) struct AddOffsetsToTxn;

@@ -20,10 +20,11 @@ use protocol::{ErrorCode, layouts};
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
+use crate::coordinator::shell::unexpected;
 use crate::coordinator::transaction::{
     self, AddPartitions, Partitions, ProducerIdAndEpoch, Request, TransactionVersion, VerifyPartitions,
 };
-use crate::coordinator::transaction_runtime::{Transactions, unexpected};
+use crate::coordinator::transaction_runtime::Transactions;
 
 pub(super) struct AddPartitionsToTxn;
 

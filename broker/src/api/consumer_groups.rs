@@ -21,10 +21,11 @@ use protocol::{ErrorCode, StrBytes, layouts};
 use uuid::Uuid;
 
 use super::authorized_operations;
-use super::group_membership::{ask, text, unexpected};
+use super::group_membership::{ask, text};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::{Broker, base64_id};
 use crate::coordinator::group::{self, Request};
+use crate::coordinator::shell::unexpected;
 use crate::group_config;
 use crate::topic_config::BrokerLayers;
 

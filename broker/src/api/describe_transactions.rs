@@ -15,8 +15,9 @@ use protocol::{ErrorCode, StrBytes, layouts};
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
+use crate::coordinator::shell::unexpected;
 use crate::coordinator::transaction::{self, DescribedTransaction, Request};
-use crate::coordinator::transaction_runtime::{Transactions, unexpected};
+use crate::coordinator::transaction_runtime::Transactions;
 
 pub(super) struct DescribeTransactions;
 

@@ -12,10 +12,10 @@ use protocol::{ErrorCode, layouts};
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
+use crate::coordinator::shell::unexpected;
 use crate::coordinator::transaction::{
     self, EndTransaction, ProducerIdAndEpoch, Request, TransactionVersion,
 };
-use crate::coordinator::transaction_runtime::unexpected;
 
 pub(super) struct EndTxn;
 

@@ -17,10 +17,11 @@ use protocol::newer::{DeleteGroupsRequest, DeleteGroupsResponse};
 use protocol::{ErrorCode, StrBytes, layouts, messages};
 
 use super::authorized_operations;
-use super::group_membership::{ask, unexpected};
+use super::group_membership::ask;
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::coordinator::group::{self, Request};
+use crate::coordinator::shell::unexpected;
 
 pub(super) struct ListGroups;
 pub(super) struct DescribeGroups;

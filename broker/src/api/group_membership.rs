@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::coordinator::group::{self, MemberIdentity, Protocol, Request};
+use crate::coordinator::shell::unexpected;
 
 pub(super) struct JoinGroup;
 pub(super) struct SyncGroup;
@@ -199,11 +200,6 @@ pub(super) fn ask(
 ) -> Reply {
     let groups = broker.groups.clone();
     Reply::Later(Box::pin(async move { build(groups.ask(request).await) }))
-}
-
-/// The coordinator answers each kind of request in kind.
-pub(super) fn unexpected(response: &group::Response) -> Response {
-    unreachable!("the coordinator answered another question: {response:?}")
 }
 
 pub(super) fn text(text: Option<StrBytes>) -> Option<String> {

@@ -16,8 +16,8 @@ use protocol::{ErrorCode, layouts};
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
+use crate::coordinator::shell::unexpected;
 use crate::coordinator::transaction::{self, ProducerIdAndEpoch, Request};
-use crate::coordinator::transaction_runtime::unexpected;
 use crate::error_map;
 
 const NONE: i64 = -1;

@@ -15,10 +15,10 @@ use regex::Regex;
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
+use crate::coordinator::shell::unexpected;
 use crate::coordinator::transaction::{
     self, ListTransactions as List, ListedTransaction, Request, TransactionState,
 };
-use crate::coordinator::transaction_runtime::unexpected;
 
 pub(super) struct ListTransactions;
 

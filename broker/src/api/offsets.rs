@@ -28,10 +28,11 @@ use protocol::{ErrorCode, StrBytes, layouts, messages};
 use storage::Store;
 use uuid::Uuid;
 
-use super::group_membership::{ask, text, unexpected};
+use super::group_membership::{ask, text};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::coordinator::group::{self, FetchedOffset, PartitionCommit, Request};
+use crate::coordinator::shell::unexpected;
 
 pub(super) struct OffsetCommit;
 pub(super) struct OffsetFetch;
@@ -42,9 +43,6 @@ const BY_ID: i16 = 10;
 
 /// What was asked, in order, so that refused and accepted partitions can be answered side by side.
 pub(super) type Asked = Vec<(TopicName, Vec<i32>)>;
-
-/// Outcome of each partition by topic and number.
-pub(super) type Outcomes = HashMap<(String, i32), ErrorCode>;
 
 impl Api for OffsetCommit {
     type Request = OffsetCommitRequest;
@@ -65,16 +63,14 @@ impl Api for OffsetCommit {
                 ids.push(topic.topic_id);
                 topic.name = name_of(&broker.store, topic.topic_id).unwrap_or_default();
             }
-            let partitions = topic.partitions.into_iter().map(|commit| PartitionCommit {
+            let commits = topic.partitions.into_iter().map(|commit| PartitionCommit {
                 partition: commit.partition_index,
                 offset: commit.committed_offset,
                 leader_epoch: commit.committed_leader_epoch,
                 metadata: text(commit.committed_metadata),
             });
-            let partitions: Vec<PartitionCommit> = partitions.collect();
-            asked.push((topic.name.clone(), partitions.iter().map(|commit| commit.partition).collect()));
-            let known = |commit: &PartitionCommit| exists(broker, &topic.name, commit.partition);
-            topics.push((topic.name.to_string(), partitions.into_iter().filter(known).collect()));
+            let commits = commits.collect();
+            topics.push(existing(broker, &mut asked, topic.name, commits, |commit| commit.partition));
         }
         let retention = u64::try_from(request.retention_time_ms).ok().filter(|_| version <= 4);
         let commit = group::OffsetCommit {
@@ -115,33 +111,49 @@ fn name_of(store: &Store, id: Uuid) -> Option<TopicName> {
 }
 
 fn commit_response(asked: Asked, committed: group::PartitionErrors) -> Vec<OffsetCommitResponseTopic> {
-    let outcomes = outcomes(committed);
-    let topics = asked.into_iter().map(|(name, partitions)| {
-        let partitions = partitions.into_iter().map(|partition| {
-            OffsetCommitResponsePartition::default()
-                .with_partition_index(partition)
-                .with_error_code(outcome(&outcomes, &name, partition).code())
-        });
-        OffsetCommitResponseTopic::default().with_partitions(partitions.collect()).with_name(name)
-    });
-    topics.collect()
+    let partition = |partition, error: ErrorCode| {
+        OffsetCommitResponsePartition::default().with_partition_index(partition).with_error_code(error.code())
+    };
+    answered(asked, committed, partition, |name, partitions| {
+        OffsetCommitResponseTopic::default().with_partitions(partitions).with_name(name)
+    })
 }
 
-pub(super) fn outcomes(told: group::PartitionErrors) -> Outcomes {
+/// Notes a topic as asked for; returns what of it exists.
+pub(super) fn existing<P>(
+    broker: &Broker,
+    asked: &mut Asked,
+    topic: TopicName,
+    mut partitions: Vec<P>,
+    number: impl Fn(&P) -> i32,
+) -> (String, Vec<P>) {
+    let (found, name) = (broker.store.topic(&topic), topic.to_string());
+    asked.push((topic, partitions.iter().map(&number).collect()));
+    partitions.retain(|it| found.as_ref().is_some_and(|topic| topic.partition(number(it)).is_some()));
+    (name, partitions)
+}
+
+/// The outcome of everything that was asked for, in that order. Partitions that the coordinator was not told about do not
+/// exist.
+pub(super) fn answered<P, T>(
+    asked: Asked,
+    told: group::PartitionErrors,
+    partition: impl Fn(i32, ErrorCode) -> P,
+    topic: impl Fn(TopicName, Vec<P>) -> T,
+) -> Vec<T> {
     let flatten = |(topic, partitions): (String, Vec<(i32, ErrorCode)>)| {
         partitions.into_iter().map(move |(partition, error)| ((topic.clone(), partition), error))
     };
-    told.into_iter().flat_map(flatten).collect()
-}
-
-/// Partitions that the coordinator was not told about do not exist.
-pub(super) fn outcome(outcomes: &Outcomes, topic: &TopicName, partition: i32) -> ErrorCode {
-    let key = (topic.to_string(), partition);
-    outcomes.get(&key).copied().unwrap_or(ErrorCode::UnknownTopicOrPartition)
-}
-
-pub(super) fn exists(broker: &Broker, topic: &TopicName, partition: i32) -> bool {
-    broker.store.topic(topic).is_some_and(|topic| topic.partition(partition).is_some())
+    let outcomes: HashMap<_, _> = told.into_iter().flat_map(flatten).collect();
+    let answer = |(name, numbers): (TopicName, Vec<i32>)| {
+        let partitions = numbers.into_iter().map(|number| {
+            let outcome = outcomes.get(&(name.to_string(), number)).copied();
+            partition(number, outcome.unwrap_or(ErrorCode::UnknownTopicOrPartition))
+        });
+        let partitions = partitions.collect();
+        topic(name, partitions)
+    };
+    asked.into_iter().map(answer).collect()
 }
 
 impl Api for OffsetFetch {
@@ -292,14 +304,11 @@ impl Api for OffsetDelete {
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: OffsetDeleteRequest) -> Reply {
         let version = context.version();
         let mut asked = Asked::new();
-        let mut topics = Vec::new();
-        for topic in request.topics {
-            let partitions: Vec<i32> =
-                topic.partitions.iter().map(|partition| partition.partition_index).collect();
-            let known = |partition: &i32| exists(broker, &topic.name, *partition);
-            topics.push((topic.name.to_string(), partitions.iter().copied().filter(known).collect()));
-            asked.push((topic.name, partitions));
-        }
+        let topics = request.topics.into_iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|partition| partition.partition_index);
+            existing(broker, &mut asked, topic.name, partitions.collect(), |partition| *partition)
+        });
+        let topics = topics.collect();
         let delete = group::OffsetDelete { group_id: request.group_id.to_string(), topics };
         ask(broker, Request::OffsetDelete(delete), move |response| match response {
             group::Response::OffsetDelete(deleted) if deleted.error.is_none() => {
@@ -315,14 +324,11 @@ impl Api for OffsetDelete {
 }
 
 fn delete_response(asked: Asked, deleted: group::PartitionErrors) -> OffsetDeleteResponse {
-    let outcomes = outcomes(deleted);
-    let topics = asked.into_iter().map(|(name, partitions)| {
-        let partitions = partitions.into_iter().map(|partition| {
-            OffsetDeleteResponsePartition::default()
-                .with_partition_index(partition)
-                .with_error_code(outcome(&outcomes, &name, partition).code())
-        });
-        OffsetDeleteResponseTopic::default().with_partitions(partitions.collect()).with_name(name)
+    let partition = |partition, error: ErrorCode| {
+        OffsetDeleteResponsePartition::default().with_partition_index(partition).with_error_code(error.code())
+    };
+    let topics = answered(asked, deleted, partition, |name, partitions| {
+        OffsetDeleteResponseTopic::default().with_partitions(partitions).with_name(name)
     });
-    OffsetDeleteResponse::default().with_topics(topics.collect())
+    OffsetDeleteResponse::default().with_topics(topics)
 }

@@ -19,11 +19,13 @@ use protocol::record_batch_builder::RecordBatchBuilder;
 use protocol::{ErrorCode, layouts};
 use storage::VerificationGuard;
 
-use super::group_membership::{text, unexpected};
-use super::offsets::{Asked, exists, outcome, outcomes};
+use super::group_membership::text;
+use super::offsets::{Asked, answered, existing};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
+use crate::coordinator::effect::append_error;
 use crate::coordinator::group::{self, PartitionCommit};
+use crate::coordinator::shell::unexpected;
 use crate::coordinator::transaction::{Partitions, ProducerIdAndEpoch};
 use crate::topics::{self, OFFSETS_TOPIC};
 
@@ -52,7 +54,7 @@ impl Api for TxnOffsetCommit {
             let committed = match verification(&broker, version, &transactional_id, &commit).await {
                 Ok(verification) => match broker.groups.commit_in_transaction(commit, verification).await {
                     group::Response::TxnOffsetCommit(committed) => committed,
-                    other => return unexpected(&other),
+                    other => unexpected(&other),
                 },
                 Err(error) => all_refused(commit, error),
             };
@@ -64,19 +66,16 @@ impl Api for TxnOffsetCommit {
 /// What was asked for, and what of it can be.
 fn taken_apart(broker: &Broker, request: TxnOffsetCommitRequest) -> (Asked, group::TxnOffsetCommit) {
     let mut asked = Asked::new();
-    let mut topics = Vec::new();
-    for topic in request.topics {
-        let partitions = topic.partitions.into_iter().map(|commit| PartitionCommit {
+    let topics = request.topics.into_iter().map(|topic| {
+        let commits = topic.partitions.into_iter().map(|commit| PartitionCommit {
             partition: commit.partition_index,
             offset: commit.committed_offset,
             leader_epoch: commit.committed_leader_epoch,
             metadata: text(commit.committed_metadata),
         });
-        let partitions: Vec<PartitionCommit> = partitions.collect();
-        asked.push((topic.name.clone(), partitions.iter().map(|commit| commit.partition).collect()));
-        let known = |commit: &PartitionCommit| exists(broker, &topic.name, commit.partition);
-        topics.push((topic.name.to_string(), partitions.into_iter().filter(known).collect()));
-    }
+        existing(broker, &mut asked, topic.name, commits.collect(), |commit| commit.partition)
+    });
+    let topics = topics.collect();
     let commit = group::TxnOffsetCommit {
         group_id: request.group_id.to_string(),
         producer_id: request.producer_id.0,
@@ -150,11 +149,7 @@ fn guard(
 fn told(error: ErrorCode) -> ErrorCode {
     match error {
         ErrorCode::ProducerFenced => ErrorCode::InvalidProducerEpoch,
-        ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
-            ErrorCode::CoordinatorNotAvailable
-        }
-        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
-        error => error,
+        error => append_error(error),
     }
 }
 
@@ -166,20 +161,19 @@ fn all_refused(commit: group::TxnOffsetCommit, error: ErrorCode) -> group::Parti
 }
 
 fn answer(version: i16, asked: Asked, committed: group::PartitionErrors) -> Response {
-    let outcomes = outcomes(committed);
-    let topics = asked.into_iter().map(|(name, partitions)| {
-        let partitions = partitions.into_iter().map(|partition| {
-            let error = match outcome(&outcomes, &name, partition) {
-                ErrorCode::CoordinatorLoadInProgress if version < KNOWS_LOADING => {
-                    ErrorCode::CoordinatorNotAvailable
-                }
-                error => error,
-            };
-            TxnOffsetCommitResponsePartition::default()
-                .with_partition_index(partition)
-                .with_error_code(error.code())
-        });
-        TxnOffsetCommitResponseTopic::default().with_partitions(partitions.collect()).with_name(name)
+    let partition = |partition, error| {
+        let error = match error {
+            ErrorCode::CoordinatorLoadInProgress if version < KNOWS_LOADING => {
+                ErrorCode::CoordinatorNotAvailable
+            }
+            error => error,
+        };
+        TxnOffsetCommitResponsePartition::default()
+            .with_partition_index(partition)
+            .with_error_code(error.code())
+    };
+    let topics = answered(asked, committed, partition, |name, partitions| {
+        TxnOffsetCommitResponseTopic::default().with_partitions(partitions).with_name(name)
     });
-    Response::encode(&TxnOffsetCommitResponse::default().with_topics(topics.collect()), version)
+    Response::encode(&TxnOffsetCommitResponse::default().with_topics(topics), version)
 }

@@ -21,6 +21,42 @@ pub struct CoordinatorRecord {
     pub value: Option<Bytes>,
 }
 
+/// One thing to do. `Work` is what only one coordinator wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect<Response, Work> {
+    /// Append these records to a partition of the coordinator's topic, all or none, after earlier appends to it; make them
+    /// durable and report with `Event::AppendOutcome`. Several appends may share a batch and a sync; each has its outcome.
+    Append {
+        /// Partition of the coordinator's topic.
+        partition: i32,
+        /// What to write; within the configured `max_append_bytes`.
+        records: Vec<CoordinatorRecord>,
+        /// Returned with the outcome.
+        ticket: Ticket,
+    },
+    /// Answer a client.
+    Respond {
+        /// The client.
+        waiter: WaiterId,
+        /// The answer.
+        response: Response,
+    },
+    /// The state of a partition was thrown away because an append failed. Once no append to it is under way any more, read
+    /// it again: `Event::LoadRecord` for each record, then `Event::LoadFinished`.
+    Reload {
+        /// Partition of the coordinator's topic.
+        partition: i32,
+    },
+    /// What only this coordinator wants.
+    Work(Work),
+}
+
+/// An answer to a client.
+pub(super) trait Fails {
+    /// The same kind of answer with an error instead of its content: what was applied could not be written.
+    fn into_failed(self, error: ErrorCode) -> Self;
+}
+
 /// What a transactional append consists of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransactionalContent {
@@ -40,7 +76,7 @@ impl CoordinatorRecord {
 
 /// What a client is told when the append behind its request fails with this error (Kafka's
 /// `CoordinatorOperationExceptionHelper` and `TransactionStateManager.appendTransactionToLog`).
-pub(super) const fn append_error(error: ErrorCode) -> ErrorCode {
+pub(crate) const fn append_error(error: ErrorCode) -> ErrorCode {
     match error {
         ErrorCode::UnknownTopicOrPartition | ErrorCode::NotEnoughReplicas | ErrorCode::RequestTimedOut => {
             ErrorCode::CoordinatorNotAvailable

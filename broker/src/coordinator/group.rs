@@ -26,9 +26,9 @@ use protocol::ErrorCode;
 
 use self::classic::Group;
 use self::consumer::topics::TopicIndex;
-use self::outbox::Outbox;
+use self::effect::Outbox;
 use self::timers::{Timer, Timers};
-use self::transactions::{AllTried, Transactions};
+use self::transactions::Transactions;
 use self::turn::Turn;
 use super::{partition_for, wire};
 
@@ -45,7 +45,6 @@ mod load;
 mod members;
 mod observe;
 mod offsets;
-mod outbox;
 mod pending;
 mod rebalance;
 mod records;
@@ -65,11 +64,13 @@ pub use self::config::{ConsumerConfig, ConsumerSettings, GroupConfig, MigrationP
 pub use self::consumer::assignor::Assignor;
 pub use self::consumer::member::Assignment;
 pub use self::consumer::topics::TopicInfo;
-pub use self::effect::{CoordinatorRecord, Effect, Ticket, TransactionalContent, WaiterId};
+pub use self::effect::{
+    CoordinatorRecord, Effect, Ticket, TransactionalAppend, TransactionalContent, WaiterId,
+};
 pub use self::event::{
-    CompleteTransaction, ConsumerGroupHeartbeat, DescribeGroup, Event, Heartbeat, JoinGroup, LeaveGroup,
-    ListGroups, MemberIdentity, OffsetCommit, OffsetDelete, OffsetFetch, PartitionCommit, Protocol, Request,
-    SyncGroup, TxnOffsetCommit,
+    CompleteTransaction, ConsumerGroupHeartbeat, DescribeGroup, Event, GroupEvent, Heartbeat, JoinGroup,
+    LeaveGroup, ListGroups, MemberIdentity, OffsetCommit, OffsetDelete, OffsetFetch, PartitionCommit,
+    Protocol, Request, SyncGroup, TxnOffsetCommit,
 };
 pub use self::observe::ObservedGroup;
 pub use self::response::{
@@ -89,8 +90,6 @@ pub struct GroupCoordinator {
     topics: TopicIndex,
     timers: Timers,
     outbox: Outbox,
-    /// Transactional appends that the log has not answered for.
-    tried: AllTried,
     clock: WallClock,
 }
 
@@ -118,9 +117,9 @@ impl GroupCoordinator {
     pub fn new(config: GroupConfig, now: Instant, epoch_ms: i64) -> Self {
         let shards = (0..config.partitions).map(|_| Shard::default()).collect();
         let clock = WallClock { at: now, epoch_ms };
-        let (timers, outbox, tried) = (Timers::default(), Outbox::default(), AllTried::new());
+        let (timers, outbox) = (Timers::default(), Outbox::default());
         let topics = TopicIndex::default();
-        Self { config, shards, groups: 0, topics, timers, outbox, tried, clock }
+        Self { config, shards, groups: 0, topics, timers, outbox, clock }
     }
 
     /// Takes in what happened at `now`. Take the effects afterwards.
@@ -130,21 +129,27 @@ impl GroupCoordinator {
                 Ok(()) => self.request(now, waiter, request),
                 Err(error) => self.outbox.respond(waiter, Response::refusal(request, error)),
             },
-            Event::TopicDeleted { topic } => self.topic_deleted(now, &topic),
-            Event::TopicChanged { topic, info } => self.topic_changed(&topic, info),
             Event::LoadRecord { partition, key, value } => {
                 self.load_record(partition, &key, value.as_deref())
             }
-            Event::LoadTransactionalRecord { partition, producer_id, key, value } => {
-                self.load_transactional_record(partition, producer_id, &key, value.as_deref());
-            }
-            Event::LoadMarker { partition, producer_id, committed } => {
-                self.load_marker(partition, producer_id, committed);
-            }
             Event::LoadFinished { partition } => self.load_finished(now, partition),
-            Event::AppendTried { ticket, result } => self.append_tried(now, ticket, result),
             Event::AppendOutcome { ticket, result } => self.append_outcome(ticket, result),
             Event::WallClock { epoch_ms } => self.clock = WallClock { at: now, epoch_ms },
+            Event::Own(event) => self.own(now, event),
+        }
+    }
+
+    fn own(&mut self, now: Instant, event: GroupEvent) {
+        match event {
+            GroupEvent::TopicDeleted { topic } => self.topic_deleted(now, &topic),
+            GroupEvent::TopicChanged { topic, info } => self.topic_changed(&topic, info),
+            GroupEvent::LoadTransactionalRecord { partition, producer_id, key, value } => {
+                self.load_transactional_record(partition, producer_id, &key, value.as_deref());
+            }
+            GroupEvent::LoadMarker { partition, producer_id, committed } => {
+                self.load_marker(partition, producer_id, committed);
+            }
+            GroupEvent::AppendTried { ticket, result } => self.append_tried(now, ticket, result),
         }
     }
 

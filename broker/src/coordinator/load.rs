@@ -29,7 +29,7 @@ pub(super) enum LoadError {
 
 /// One thing that the log says.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// A record; `producer_id` when it belongs to a producer's transaction.
     Record { producer_id: Option<i64>, key: Bytes, value: Option<Bytes> },
     /// A producer's transaction ends.

@@ -1,53 +1,30 @@
-//! The shell around the group coordinator: one thread, one bounded mailbox, one timer.
+//! The group coordinator in its shell: what the handlers ask it, how it hears of topics, its appends to transactions.
 //!
-//! The only bridge between the pure coordinator and the log. Started by `Broker::open`, which waits until every partition
-//! of `__consumer_offsets` is loaded; asked by the group API handlers through [`Groups`]. Invariants: events reach the
-//! coordinator one at a time; an append's outcome is told only when the log has acknowledged it; appends of one partition
-//! keep their order.
+//! Started by `Broker::open`, which waits until every partition of `__consumer_offsets` is loaded; asked by the group API
+//! handlers through [`Groups`].
 
-use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Weak};
-use std::thread;
+use std::time::Instant;
 
 use protocol::ErrorCode;
 use storage::{Clock, Store, VerificationGuard};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep_until;
 
 use super::group::{
-    CompleteTransaction, Effect, Event, GroupConfig, GroupCoordinator, Request, Response, TopicInfo,
-    TxnOffsetCommit, WaiterId,
+    CompleteTransaction, Effect, Event, GroupConfig, GroupCoordinator, GroupEvent, Request, Response,
+    TopicInfo, TransactionalAppend, TxnOffsetCommit,
 };
 use super::load::Entry;
 use super::partition_for;
-use super::state_log::{EndsProcessOnPanic, Outcome, StateLog, TransactionalWrite, Write, now};
+use super::shell::{Coordinator, Mailbox, Shell, now, unexpected};
+use super::state_log::StateLog;
 use crate::broker::Broker;
 use crate::partition::Waits;
 use crate::topics::{self, OFFSETS_TOPIC, TopicChanges};
 
-/// Requests that may wait for the coordinator; senders wait beyond that.
-const MAILBOX: usize = 4096;
-/// Messages taken in before their effects are carried out together.
-const ROUND: usize = 256;
-
-enum Message {
-    Request { request: Request, asker: Asker },
-    TopicDeleted { topic: String },
-    Stop,
-}
-
-/// Who waits for an answer.
-struct Asker {
-    answer: oneshot::Sender<Response>,
-    /// For a commit in a transaction: that the transaction coordinator knows of it.
-    verification: Option<VerificationGuard>,
-}
-
 /// The handlers' way to the coordinator.
 #[derive(Debug, Clone)]
 pub(crate) struct Groups {
-    mailbox: mpsc::Sender<Message>,
+    mailbox: Mailbox<GroupRuntime>,
     partitions: i32,
 }
 
@@ -59,7 +36,7 @@ impl Groups {
 
     /// Asks the coordinator. Requests sent one after the other are handled in that order.
     pub(crate) async fn ask(&self, request: Request) -> Response {
-        self.ask_verified(request, None).await
+        self.mailbox.ask(request, None).await
     }
 
     /// Asks the coordinator to commit offsets in a transaction. `verification` as the partition of the group gave it: the
@@ -69,16 +46,7 @@ impl Groups {
         commit: TxnOffsetCommit,
         verification: Option<VerificationGuard>,
     ) -> Response {
-        self.ask_verified(Request::TxnOffsetCommit(commit), verification).await
-    }
-
-    async fn ask_verified(&self, request: Request, verification: Option<VerificationGuard>) -> Response {
-        let (answer, answered) = oneshot::channel();
-        let message = Message::Request { request, asker: Asker { answer, verification } };
-        self.send(message).await;
-        answered
-            .await
-            .expect("the coordinator answers every request once, and stops after the last connection")
+        self.mailbox.ask(Request::TxnOffsetCommit(commit), verification).await
     }
 
     /// Ends a producer's transaction in a partition of `__consumer_offsets`: writes the marker, durable, and lets the
@@ -101,43 +69,29 @@ impl Groups {
         match self.ask(Request::CompleteTransaction(complete)).await {
             Response::CompleteTransaction(ErrorCode::None) => Ok(()),
             Response::CompleteTransaction(error) => Err(error),
-            other => unreachable!("the coordinator answered another question: {other:?}"),
+            other => unexpected(&other),
         }
     }
 
     /// Has the offsets removed that groups committed for a topic that is gone.
     pub(crate) async fn topic_deleted(&self, topic: String) {
-        let message = Message::TopicDeleted { topic };
-        self.send(message).await;
-    }
-}
-
-impl Groups {
-    async fn send(&self, message: Message) {
-        let sent = self.mailbox.send(message).await;
-        assert!(sent.is_ok(), "the coordinator stops after the last connection");
+        self.mailbox.tell(GroupEvent::TopicDeleted { topic }).await;
     }
 
     /// Ends the coordinator's thread. Called once, outside of any runtime, when no connection is left.
     pub(crate) fn stop(&self) {
-        if self.mailbox.blocking_send(Message::Stop).is_err() {
-            tracing::debug!("the coordinator has ended already");
-        }
+        self.mailbox.stop();
     }
 }
 
-/// A coordinator whose partitions are loaded, ready to run.
-pub(crate) struct Runtime {
-    log: StateLog,
+/// The coordinator and the topics that it is told of.
+pub(crate) struct GroupRuntime {
     store: Arc<Store>,
     topic_changes: Arc<TopicChanges>,
     coordinator: GroupCoordinator,
-    mailbox: mpsc::Receiver<Message>,
-    waiters: HashMap<WaiterId, Asker>,
-    next_waiter: u64,
 }
 
-impl Runtime {
+impl GroupRuntime {
     /// Loads every partition of `__consumer_offsets`. `broker` is weak: the broker owns the handle, not the other way.
     pub(crate) fn load(
         broker: Weak<Broker>,
@@ -146,101 +100,21 @@ impl Runtime {
         clock: &Arc<dyn Clock>,
         topic_changes: &Arc<TopicChanges>,
         mut config: GroupConfig,
-    ) -> (Self, Groups) {
+    ) -> (Shell<Self>, Groups) {
         if let Some(topic) = store.topic(OFFSETS_TOPIC) {
             // Groups stay where they are when the configured number changes later.
             config.partitions = i32::try_from(topic.partition_count()).unwrap_or(config.partitions);
         }
         let partitions = config.partitions;
-        let (sender, mailbox) = mpsc::channel(MAILBOX);
-        let mut runtime = Self {
-            log: StateLog::new((OFFSETS_TOPIC, topics::create_internal), broker, store, waits, clock),
-            store: Arc::clone(store),
-            topic_changes: Arc::clone(topic_changes),
-            coordinator: GroupCoordinator::new(config, now(), clock.now_ms()),
-            mailbox,
-            waiters: HashMap::new(),
-            next_waiter: 0,
-        };
-        for topic in store.topics() {
-            runtime.topic_changed(topic.name());
+        let log = StateLog::new((OFFSETS_TOPIC, topics::create_internal), broker, store, waits, clock);
+        let coordinator = GroupCoordinator::new(config, now(), clock.now_ms());
+        let (store, topic_changes) = (Arc::clone(store), Arc::clone(topic_changes));
+        let mut groups = Self { store, topic_changes, coordinator };
+        for topic in groups.store.topics() {
+            groups.topic_changed(topic.name());
         }
-        for partition in 0..partitions {
-            runtime.load_partition(partition);
-        }
-        (runtime, Groups { mailbox: sender, partitions })
-    }
-
-    /// Runs until it is stopped or the last [`Groups`] is dropped.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub(crate) fn spawn(self) -> io::Result<thread::JoinHandle<()>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        thread::Builder::new().name("groups".to_owned()).spawn(move || {
-            let _guard = EndsProcessOnPanic("groups");
-            runtime.block_on(self.run());
-        })
-    }
-
-    async fn run(mut self) {
-        self.carry_out_effects();
-        while self.wait().await {
-            for _ in 0..ROUND {
-                let Ok(message) = self.mailbox.try_recv() else { break };
-                if !self.take_in(message) {
-                    return;
-                }
-            }
-            self.carry_out_effects();
-        }
-    }
-
-    /// Waits for the next thing to happen and takes it in; false when it is time to stop.
-    async fn wait(&mut self) -> bool {
-        let timeout = self.coordinator.next_timeout();
-        let timer = async {
-            match timeout {
-                Some(at) => sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        let settled = self.log.oldest_settled();
-        tokio::select! {
-            message = self.mailbox.recv() => match message {
-                Some(message) => return self.take_in(message),
-                None => return false,
-            },
-            () = self.topic_changes.wait() => self.take_in_topic_changes(),
-            () = timer => self.coordinator.handle_timeout(now()),
-            outcome = settled => {
-                let settled = self.log.take_settled(outcome);
-                self.tell(settled);
-            }
-        }
-        true
-    }
-
-    /// False for `Stop`.
-    fn take_in(&mut self, message: Message) -> bool {
-        self.take_in_topic_changes();
-        match message {
-            Message::Request { request, asker } => {
-                let is_transactional =
-                    matches!(request, Request::TxnOffsetCommit(_) | Request::CompleteTransaction(_));
-                self.next_waiter += 1;
-                let waiter = WaiterId(self.next_waiter);
-                self.waiters.insert(waiter, asker);
-                self.handle(Event::Request { waiter, request });
-                if is_transactional {
-                    // The log's answer comes before any other event.
-                    self.carry_out_effects();
-                }
-            }
-            Message::TopicDeleted { topic } => self.handle(Event::TopicDeleted { topic }),
-            Message::Stop => return false,
-        }
-        true
+        let (shell, mailbox) = Shell::load(groups, log, partitions);
+        (shell, Groups { mailbox, partitions })
     }
 
     fn take_in_topic_changes(&mut self) {
@@ -255,92 +129,63 @@ impl Runtime {
             id: topic.id(),
             partitions: i32::try_from(topic.partition_count()).unwrap_or(i32::MAX),
         });
-        self.handle(Event::TopicChanged { topic: name.to_owned(), info });
+        let changed = GroupEvent::TopicChanged { topic: name.to_owned(), info };
+        self.coordinator.handle(now(), Event::Own(changed));
     }
+}
 
-    fn handle(&mut self, event: Event) {
-        self.coordinator.handle(now(), event);
-    }
+impl Coordinator for GroupRuntime {
+    type Request = Request;
+    type Response = Response;
+    type Event = GroupEvent;
+    type Work = TransactionalAppend;
+    const NAME: &'static str = "groups";
 
-    fn tell(&mut self, outcomes: Vec<Outcome>) {
-        for (ticket, result) in outcomes {
-            self.handle(Event::AppendOutcome { ticket, result });
+    fn handle(&mut self, now: Instant, event: Event) {
+        if matches!(event, Event::Request { .. } | Event::Own(GroupEvent::TopicDeleted { .. })) {
+            self.take_in_topic_changes();
         }
+        self.coordinator.handle(now, event);
     }
 
-    /// Until nothing is left to do at once: carrying out effects can cause new ones.
-    fn carry_out_effects(&mut self) {
-        self.handle(Event::WallClock { epoch_ms: self.log.wall_clock_ms() });
-        loop {
-            let effects = self.coordinator.take_effects();
-            let idle = effects.is_empty();
-            let mut writes = Vec::new();
-            for effect in effects {
-                match effect {
-                    Effect::Respond { waiter, response } => self.respond(waiter, response),
-                    Effect::Append { partition, records, ticket } => {
-                        writes.push(Write { partition, ticket, records });
-                    }
-                    Effect::AppendTransactional { partition, producer, content, waiter, ticket } => {
-                        self.write(std::mem::take(&mut writes));
-                        let verification = self.waiters.get(&waiter).and_then(|asker| asker.verification);
-                        let write = TransactionalWrite { partition, ticket, producer, content, verification };
-                        let result = self.log.write_transactional(write);
-                        self.handle(Event::AppendTried { ticket, result });
-                    }
-                    Effect::Reload { partition } => self.log.reload(partition),
-                }
+    fn handle_timeout(&mut self, now: Instant) {
+        self.coordinator.handle_timeout(now);
+    }
+
+    fn next_timeout(&self) -> Option<Instant> {
+        self.coordinator.next_timeout()
+    }
+
+    fn take_effects(&mut self) -> Vec<Effect> {
+        self.coordinator.take_effects()
+    }
+
+    /// The log's answer comes before any other event.
+    fn is_urgent(request: &Request) -> bool {
+        matches!(request, Request::TxnOffsetCommit(_) | Request::CompleteTransaction(_))
+    }
+
+    fn loaded(partition: i32, entry: Entry) -> Option<Event> {
+        Some(match entry {
+            Entry::Record { producer_id: None, key, value } => Event::LoadRecord { partition, key, value },
+            Entry::Record { producer_id: Some(producer_id), key, value } => {
+                Event::Own(GroupEvent::LoadTransactionalRecord { partition, producer_id, key, value })
             }
-            self.write(writes);
-            let reloaded = self.reload();
-            if idle && !reloaded {
-                return;
+            Entry::Marker { producer_id, committed } => {
+                Event::Own(GroupEvent::LoadMarker { partition, producer_id, committed })
             }
-        }
+        })
     }
 
-    fn write(&mut self, writes: Vec<Write>) {
-        let failed = self.log.write(writes);
-        self.tell(failed);
+    async fn happening(&mut self) {
+        self.topic_changes.wait().await;
+        self.take_in_topic_changes();
     }
 
-    fn respond(&mut self, waiter: WaiterId, response: Response) {
-        let asker = self.waiters.remove(&waiter).expect("the coordinator answers every waiter once");
-        if asker.answer.send(response).is_err() {
-            tracing::debug!(waiter = waiter.0, "the client left before its answer");
-        }
-    }
-
-    /// Reads partitions again whose appends are all settled; returns whether there were any.
-    fn reload(&mut self) -> bool {
-        let ready = self.log.take_reloads();
-        for partition in &ready {
-            self.load_partition(*partition);
-        }
-        !ready.is_empty()
-    }
-
-    fn load_partition(&mut self, partition: i32) {
-        let coordinator = &mut self.coordinator;
-        let loaded = self.log.read_entries(partition, |entry| {
-            let event = match entry {
-                Entry::Record { producer_id: None, key, value } => {
-                    Event::LoadRecord { partition, key, value }
-                }
-                Entry::Record { producer_id: Some(producer_id), key, value } => {
-                    Event::LoadTransactionalRecord { partition, producer_id, key, value }
-                }
-                Entry::Marker { producer_id, committed } => {
-                    Event::LoadMarker { partition, producer_id, committed }
-                }
-            };
-            coordinator.handle(now(), event);
-        });
-        if let Err(error) = loaded {
-            // Answering from half a partition would hand out offsets that are too old.
-            tracing::error!(partition, %error, "{OFFSETS_TOPIC} cannot be read; its groups stay unavailable");
-            return;
-        }
-        self.handle(Event::LoadFinished { partition });
+    fn work(shell: &mut Shell<Self>, append: TransactionalAppend) {
+        shell.write();
+        let (ticket, verification) = (append.ticket, shell.verification(append.waiter));
+        let result = shell.log.write_transactional(append, verification);
+        shell.handle(Event::Own(GroupEvent::AppendTried { ticket, result }));
     }
 }

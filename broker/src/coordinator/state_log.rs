@@ -1,20 +1,18 @@
 //! A coordinator's own topic as its shell uses it: appends with an outcome for each, reloads, reading back.
 //!
-//! Owned by the runtimes of both coordinators. Invariants: an append's outcome is told only when the log has acknowledged
+//! Owned by the shell. Invariants: an append's outcome is told only when the log has acknowledged
 //! it; appends of one partition keep their order; a partition is read again only when no append to it is under way.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Weak};
-use std::thread;
-use std::time::Instant;
 
-use bytes::Bytes;
 use protocol::ErrorCode;
 use protocol::record_batch_builder::RecordBatchBuilder;
 use storage::{Append, Clock, PartitionLog, Position, Store, Topic, ValidBatch, VerificationGuard};
 
 use super::effect::{CoordinatorRecord, Ticket, TransactionalContent};
+use super::group::TransactionalAppend;
 use super::load::{self, Entry, LoadError};
 use crate::broker::Broker;
 use crate::error_map;
@@ -32,17 +30,6 @@ pub(super) struct Write {
     pub(super) partition: i32,
     pub(super) ticket: Ticket,
     pub(super) records: Vec<CoordinatorRecord>,
-}
-
-/// An append to a producer's transaction.
-pub(super) struct TransactionalWrite {
-    pub(super) partition: i32,
-    pub(super) ticket: Ticket,
-    /// Id and epoch.
-    pub(super) producer: (i64, i16),
-    pub(super) content: TransactionalContent,
-    /// That the transaction coordinator knows of the transaction; a marker needs none.
-    pub(super) verification: Option<VerificationGuard>,
 }
 
 /// What coordinators append is not numbered: they never send anything twice.
@@ -85,6 +72,10 @@ impl StateLog {
             appended: VecDeque::new(),
             reloads: Vec::new(),
         }
+    }
+
+    pub(super) const fn topic(&self) -> &'static str {
+        self.topic
     }
 
     pub(super) fn wall_clock_ms(&self) -> i64 {
@@ -142,9 +133,14 @@ impl StateLog {
 
     /// Appends to a producer's transaction, or its end, after everything that was written before. The error is the log's
     /// answer; an outcome follows only for what it took.
-    pub(super) fn write_transactional(&mut self, write: TransactionalWrite) -> Result<(), ErrorCode> {
-        let TransactionalWrite { partition, ticket, producer: (producer_id, producer_epoch), .. } = write;
-        let batch = match write.content {
+    pub(super) fn write_transactional(
+        &mut self,
+        append: TransactionalAppend,
+        verification: Option<VerificationGuard>,
+    ) -> Result<(), ErrorCode> {
+        let TransactionalAppend { partition, ticket, producer, content, .. } = append;
+        let (producer_id, producer_epoch) = producer;
+        let batch = match content {
             TransactionalContent::Records(records) => {
                 let producer = RecordBatchBuilder::new(0).producer(producer_id, producer_epoch, NO_SEQUENCE);
                 self.filled(producer.transactional(), &records)
@@ -154,7 +150,7 @@ impl StateLog {
                 ValidBatch::new(marker).expect("the builder makes valid batches")
             }
         };
-        let append = Append::new(self.partition_or_create(partition)?, batch).verified(write.verification);
+        let append = Append::new(self.partition_or_create(partition)?, batch).verified(verification);
         let outcome = self.store.append(vec![append]).pop().expect("one outcome for each append");
         let end = outcome.map_err(|error| error_map::append_error(&error))?.end;
         self.appended.push_back(Appended { end, partition, ticket });
@@ -202,44 +198,11 @@ impl StateLog {
         self.reloads.extract_if(.., settled).collect()
     }
 
-    /// Shows every record of the partition in log order.
-    pub(super) fn read(
-        &self,
-        partition: i32,
-        mut visit: impl FnMut(Bytes, Option<Bytes>),
-    ) -> Result<(), LoadError> {
-        self.read_entries(partition, |entry| {
-            if let Entry::Record { key, value, .. } = entry {
-                visit(key, value);
-            }
-        })
-    }
-
     /// Shows every record and every marker of the partition in log order.
-    pub(super) fn read_entries(&self, partition: i32, visit: impl FnMut(Entry)) -> Result<(), LoadError> {
+    pub(super) fn read(&self, partition: i32, visit: impl FnMut(Entry)) -> Result<(), LoadError> {
         match self.partition(partition) {
             Some(log) => load::each_entry(&self.store, &log, visit),
             None => Ok(()),
         }
     }
-}
-
-/// A coordinator whose state may be half changed must not answer anybody: crash-only.
-pub(super) struct EndsProcessOnPanic(pub(super) &'static str);
-
-impl Drop for EndsProcessOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            tracing::error!(
-                coordinator = self.0,
-                "a coordinator panicked; the process ends, its state is recovered at the next start"
-            );
-            std::process::exit(1);
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the coordinators' one look at the monotonic clock")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }

@@ -55,8 +55,8 @@ use std::time::Instant;
 
 use protocol::ErrorCode;
 
+use self::effect::{Outbox, Pending};
 use self::metadata::Metadata;
-use self::outbox::{Outbox, Pending};
 use self::timers::{Timer, Timers};
 use self::turn::{Transaction, Turn};
 use super::{partition_for, wire};
@@ -72,7 +72,6 @@ mod expiry;
 mod init;
 mod load;
 mod metadata;
-mod outbox;
 mod records;
 mod response;
 mod timers;
@@ -82,10 +81,10 @@ mod turn;
 mod tests;
 
 pub use self::config::TransactionConfig;
-pub use self::effect::{Effect, Markers};
+pub use self::effect::{Effect, Markers, Work};
 pub use self::event::{
     AddPartitions, EndTransaction, Event, InitProducerId, ListTransactions, ProducerIdAndEpoch, Request,
-    TransactionVersion, VerifyPartitions,
+    TransactionEvent, TransactionVersion, VerifyPartitions,
 };
 pub use self::metadata::{Partitions, TransactionState};
 pub use self::response::{DescribedTransaction, ListedTransaction, Response};
@@ -135,14 +134,18 @@ impl TransactionCoordinator {
     pub fn handle(&mut self, now: Instant, event: Event) {
         match event {
             Event::Request { waiter, request } => self.request(now, waiter, request, None),
-            Event::ProducerIdAllocated { ticket, result } => self.producer_id_allocated(now, ticket, result),
-            Event::MarkersWritten { ticket, failed } => self.markers_written(now, ticket, failed),
             Event::LoadRecord { partition, key, value } => {
                 self.load_record(partition, &key, value.as_deref());
             }
             Event::LoadFinished { partition } => self.load_finished(now, partition),
             Event::AppendOutcome { ticket, result } => self.append_outcome(now, ticket, result),
             Event::WallClock { epoch_ms } => self.clock = WallClock { at: now, epoch_ms },
+            Event::Own(TransactionEvent::ProducerIdAllocated { ticket, result }) => {
+                self.producer_id_allocated(now, ticket, result);
+            }
+            Event::Own(TransactionEvent::MarkersWritten { ticket, failed }) => {
+                self.markers_written(now, ticket, failed);
+            }
         }
     }
 
@@ -218,13 +221,14 @@ impl TransactionCoordinator {
     }
 
     fn producer_id_allocated(&mut self, now: Instant, ticket: Ticket, result: Result<i64, ErrorCode>) {
-        let Some(pending) = self.outbox.take_allocating(ticket) else { return };
+        let Some(pending) = self.outbox.take_note(ticket) else { return };
         match (pending, result) {
             (Pending::Request(waiter, request), Ok(fresh)) => self.request(now, waiter, request, Some(fresh)),
             (Pending::Request(waiter, request), Err(error)) => {
                 self.outbox.respond(waiter, Response::failed(&request, error));
             }
             (Pending::Timeout(id), Ok(fresh)) => self.timeout_due(now, &id, Some(fresh)),
+            (Pending::Decided(id), _) => unreachable!("{id} asked for markers, not for a producer id"),
             // The transaction stays open; the next sweep tries again.
             (Pending::Timeout(id), Err(_)) => self.on(now, &id, |turn| turn.arm_timers()),
         }

@@ -13,18 +13,15 @@ use uuid::Uuid;
 use super::config::ConsumerSettings;
 use super::consumer::member::Assignment;
 use super::consumer::topics::TopicInfo;
-use super::effect::{Ticket, WaiterId};
+use super::effect::Ticket;
+use crate::coordinator::event;
 
 /// One thing that happened.
+pub type Event = event::Event<Request, GroupEvent>;
+
+/// What happens to this coordinator only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A client asks; exactly one `Effect::Respond` with this waiter follows, now or later.
-    Request {
-        /// Stands for the client until it is answered; never reused.
-        waiter: WaiterId,
-        /// What it asks.
-        request: Request,
-    },
+pub enum GroupEvent {
     /// A topic is gone: offsets committed for it are removed.
     TopicDeleted {
         /// Its name.
@@ -37,16 +34,7 @@ pub enum Event {
         /// What it is now; `None`: gone.
         info: Option<TopicInfo>,
     },
-    /// One record of a `__consumer_offsets` partition that is being loaded, in log order.
-    LoadRecord {
-        /// The partition it was read from.
-        partition: i32,
-        /// Record key, in Kafka's format.
-        key: Bytes,
-        /// Record value, `None` for a tombstone.
-        value: Option<Bytes>,
-    },
-    /// One record of a batch that belongs to a producer's transaction.
+    /// As `Event::LoadRecord`, one record of a batch that belongs to a producer's transaction.
     LoadTransactionalRecord {
         /// The partition it was read from.
         partition: i32,
@@ -66,30 +54,12 @@ pub enum Event {
         /// Commit or abort.
         committed: bool,
     },
-    /// The partition's log was read to its end: answer for its groups from now on. Every partition starts unloaded.
-    LoadFinished {
-        /// The loaded partition.
-        partition: i32,
-    },
-    /// Whether the log took an `Effect::AppendTransactional`. Sent before any other event; of what it took,
-    /// `AppendOutcome` follows.
+    /// Whether the log took a `TransactionalAppend`. Sent before any other event; of what it took, `AppendOutcome` follows.
     AppendTried {
         /// The ticket of the append.
         ticket: Ticket,
         /// `Ok` when it is in the log, durable or not.
         result: Result<(), ErrorCode>,
-    },
-    /// What became of an `Effect::Append`. For one partition outcomes arrive in the order of the appends.
-    AppendOutcome {
-        /// The ticket of the append.
-        ticket: Ticket,
-        /// `Ok` once the records are durable; otherwise the error a produce request would have got.
-        result: Result<(), ErrorCode>,
-    },
-    /// The wall clock, for the timestamps in records. Sent now and then, because it drifts from `Instant`.
-    WallClock {
-        /// Milliseconds since the Unix epoch at the `now` of this event.
-        epoch_ms: i64,
     },
 }
 

@@ -12,11 +12,11 @@ use super::classic::Group;
 use super::effect::Ticket;
 use super::event::Protocol;
 use super::members::{Member, Terms};
-use super::outbox::append_error;
 use super::records::{GroupMetadata, Record};
 use super::response::{JoinGroupResponse, Response, SyncGroupResponse};
 use super::timers::Timer;
 use super::{GroupCoordinator, Shard};
+use crate::coordinator::effect::append_error;
 
 impl GroupCoordinator {
     /// Applies a record of the log. One that cannot be read is skipped with an error in the log: the groups of a partition are
@@ -74,7 +74,7 @@ impl GroupCoordinator {
     /// An append is durable, or its partition starts again from the log.
     pub(super) fn append_outcome(&mut self, ticket: Ticket, result: Result<(), ErrorCode>) {
         match (result, self.outbox.partition_of(ticket)) {
-            (Ok(()), _) => self.outbox.settle(ticket),
+            (Ok(()), _) => drop(self.outbox.settle(ticket)),
             (Err(error), Some(partition)) => {
                 tracing::warn!(partition, %error, "an append to __consumer_offsets failed, reloading");
                 self.drop_partition(partition, append_error(error));

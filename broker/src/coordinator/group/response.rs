@@ -10,6 +10,7 @@ pub use super::consumer::response::{
 };
 use super::event::{LeaveGroup, PartitionCommit, Request};
 use super::observe::ObservedGroup;
+use crate::coordinator::effect::Fails;
 
 /// The answer to a `Request`, variant by variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +47,8 @@ pub enum Response {
     ConsumerGroupDescribe(DescribedConsumerGroup),
 }
 
-impl Response {
-    /// The same kind of answer with an error instead of its content: what was applied could not be written.
-    pub(super) fn into_failed(self, error: ErrorCode) -> Self {
+impl Fails for Response {
+    fn into_failed(self, error: ErrorCode) -> Self {
         match self {
             Self::JoinGroup(_) => Self::JoinGroup(JoinGroupResponse::failed(error, "")),
             Self::SyncGroup(_) => Self::SyncGroup(SyncGroupResponse::failed(error)),
@@ -71,7 +71,9 @@ impl Response {
             }
         }
     }
+}
 
+impl Response {
     /// The answer that refuses a whole request.
     pub(super) fn refusal(request: Request, error: ErrorCode) -> Self {
         match request {

@@ -118,7 +118,7 @@ impl World {
                         self.written.extend(records.into_iter().map(load));
                         self.settle(ticket, Ok(()));
                     }
-                    Effect::AppendTransactional { partition, producer, content, ticket, .. } => {
+                    Effect::Work(TransactionalAppend { partition, producer, content, ticket, .. }) => {
                         if self.append_transactional(partition, producer.0, content, ticket) {
                             self.settle(ticket, Ok(()));
                         }
@@ -139,21 +139,21 @@ impl World {
         ticket: Ticket,
     ) -> bool {
         if let Some(error) = self.refuses.take() {
-            self.event(Event::AppendTried { ticket, result: Err(error) });
+            self.event(Event::Own(GroupEvent::AppendTried { ticket, result: Err(error) }));
             return false;
         }
         match content {
             TransactionalContent::Records(records) => {
                 self.written.extend(records.into_iter().map(|CoordinatorRecord { key, value }| {
-                    Event::LoadTransactionalRecord { partition, producer_id, key, value }
+                    Event::Own(GroupEvent::LoadTransactionalRecord { partition, producer_id, key, value })
                 }));
             }
             TransactionalContent::Marker(marker) => {
                 let committed = marker.marker_type == MarkerType::Commit;
-                self.written.push(Event::LoadMarker { partition, producer_id, committed });
+                self.written.push(Event::Own(GroupEvent::LoadMarker { partition, producer_id, committed }));
             }
         }
-        self.event(Event::AppendTried { ticket, result: Ok(()) });
+        self.event(Event::Own(GroupEvent::AppendTried { ticket, result: Ok(()) }));
         true
     }
 

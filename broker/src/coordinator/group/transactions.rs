@@ -16,13 +16,13 @@ use super::GroupCoordinator;
 use super::Shard;
 use super::classic::{Group, GroupState};
 use super::consumer::topics::TopicIndex;
-use super::effect::{Ticket, TransactionalContent, WaiterId};
+use super::effect::{Ticket, TransactionalAppend, TransactionalContent, WaiterId};
 use super::event::{CompleteTransaction, OffsetCommit, Request, TxnOffsetCommit};
 use super::offsets::{Commits, Terms};
-use super::outbox::append_error;
 use super::records::Record;
 use super::response::Response;
 use super::turn::Turn;
+use crate::coordinator::effect::append_error;
 
 /// What a transactional append changes once it is in the log.
 #[derive(Debug)]
@@ -30,9 +30,6 @@ pub(super) enum Tried {
     Offsets { group_id: String, producer_id: i64, commits: Commits },
     Marker { producer_id: i64, committed: bool },
 }
-
-/// Transactional appends that the log has not answered for.
-pub(super) type AllTried = BTreeMap<Ticket, Tried>;
 
 impl GroupCoordinator {
     pub(super) fn txn_offset_commit(&mut self, now: Instant, waiter: WaiterId, request: TxnOffsetCommit) {
@@ -55,9 +52,9 @@ impl GroupCoordinator {
         let producer = (request.producer_id, request.producer_epoch);
         let content = TransactionalContent::Records(checked.records);
         let answer = (waiter, Response::TxnOffsetCommit(checked.outcomes));
-        let ticket = self.outbox.append_transactional(partition, producer, content, answer);
         let (group_id, producer_id, commits) = (request.group_id, request.producer_id, checked.commits);
-        self.tried.insert(ticket, Tried::Offsets { group_id, producer_id, commits });
+        let tried = Tried::Offsets { group_id, producer_id, commits };
+        self.append_transactional(partition, producer, content, tried, answer);
     }
 
     /// Writes the marker, whether or not anything is pending.
@@ -68,13 +65,27 @@ impl GroupCoordinator {
         let content = TransactionalContent::Marker(EndTransactionMarker { marker_type, coordinator_epoch });
         let answer = (waiter, Response::CompleteTransaction(ErrorCode::None));
         let producer = (producer_id, producer_epoch);
-        let ticket = self.outbox.append_transactional(partition, producer, content, answer);
-        self.tried.insert(ticket, Tried::Marker { producer_id, committed });
+        let tried = Tried::Marker { producer_id, committed };
+        self.append_transactional(partition, producer, content, tried, answer);
+    }
+
+    /// The response leaves when the append is durable.
+    fn append_transactional(
+        &mut self,
+        partition: i32,
+        producer: (i64, i16),
+        content: TransactionalContent,
+        tried: Tried,
+        (waiter, response): (WaiterId, Response),
+    ) {
+        let append = |ticket| TransactionalAppend { partition, producer, content, waiter, ticket };
+        let ticket = self.outbox.work(tried, append);
+        self.outbox.park(ticket, partition, (waiter, response));
     }
 
     /// The log took a transactional append, or refused it because of its producer: then nothing has changed.
     pub(super) fn append_tried(&mut self, now: Instant, ticket: Ticket, result: Result<(), ErrorCode>) {
-        let Some(tried) = self.tried.remove(&ticket) else { return };
+        let Some(tried) = self.outbox.take_note(ticket) else { return };
         // Its partition may have been given up meanwhile, because of another append.
         let Some(partition) = self.outbox.partition_of(ticket) else { return };
         if let Err(error) = result {

@@ -12,9 +12,8 @@ use protocol::ErrorCode;
 use super::classic::{Group, millis};
 use super::config::GroupConfig;
 use super::consumer::topics::TopicIndex;
-use super::effect::{CoordinatorRecord, Ticket, WaiterId};
+use super::effect::{CoordinatorRecord, Outbox, Ticket, WaiterId};
 use super::members::Member;
-use super::outbox::Outbox;
 use super::records::{self, GroupMetadata, MemberMetadata};
 use super::response::{JoinGroupResponse, Response, SyncGroupResponse};
 use super::timers::{Timer, Timers};
@@ -33,7 +32,7 @@ pub(super) struct Turn<'a> {
 
 impl Turn<'_> {
     pub(super) fn append(&mut self, records: Vec<CoordinatorRecord>) -> Ticket {
-        let ticket = self.outbox.append(self.partition, records);
+        let ticket = self.outbox.append(self.partition, records, None);
         self.group.last_append = Some(ticket);
         ticket
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::effect::Markers;
+use super::effect::{Markers, Pending, Work};
 use super::event::ProducerIdAndEpoch;
 use super::metadata::{Metadata, NONE, Partitions, TransactionState};
 use super::timers::Timer;
@@ -17,7 +17,7 @@ use crate::coordinator::effect::Ticket;
 
 impl TransactionCoordinator {
     pub(super) fn markers_written(&mut self, now: Instant, ticket: Ticket, failed: Partitions) {
-        let Some(id) = self.outbox.take_markers(ticket) else { return };
+        let Some(Pending::Decided(id)) = self.outbox.take_note(ticket) else { return };
         self.on(now, &id, |turn| turn.markers_written(ticket, failed));
     }
 }
@@ -38,7 +38,8 @@ impl Turn<'_> {
             committed: current.state == TransactionState::PrepareCommit,
             partitions: current.partitions.clone(),
         };
-        let ticket = self.outbox.write_markers(Arc::clone(&self.transaction.id), markers);
+        let decided = Pending::Decided(Arc::clone(&self.transaction.id));
+        let ticket = self.outbox.work(decided, |ticket| Work::WriteMarkers { ticket, markers });
         self.transaction.markers = Some(ticket);
     }
 

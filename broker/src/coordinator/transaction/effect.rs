@@ -1,50 +1,53 @@
-//! What the transaction coordinator wants done. Carried out by the runtime, in the order given.
+//! What the transaction coordinator wants done. Carried out by its shell, in the order given.
 
-use super::event::ProducerIdAndEpoch;
+use std::sync::Arc;
+
+use super::event::{ProducerIdAndEpoch, Request};
 use super::metadata::Partitions;
 use super::response::Response;
-use crate::coordinator::effect::{CoordinatorRecord, Ticket, WaiterId};
+use crate::coordinator::effect::{self, Ticket, WaiterId};
+use crate::coordinator::outbox;
 
 /// One thing to do.
+pub type Effect = effect::Effect<Response, Work>;
+
+/// Effects on their way out.
+pub(super) type Outbox = outbox::Outbox<Response, Work, Pending>;
+
+/// What only this coordinator wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Append these records to a partition of `__transaction_state`, all or none, after earlier appends to it; make them
-    /// durable and report with `Event::AppendOutcome`.
-    Append {
-        /// Partition of `__transaction_state`.
-        partition: i32,
-        /// What to write.
-        records: Vec<CoordinatorRecord>,
-        /// Returned with the outcome.
-        ticket: Ticket,
-    },
-    /// Answer a client.
-    Respond {
-        /// The client.
-        waiter: WaiterId,
-        /// The answer.
-        response: Response,
-    },
+pub enum Work {
     /// End a transaction in its partitions: append the marker to each, make them durable, settle the group offsets in it, and
-    /// report with `Event::MarkersWritten`. Writing a marker a second time is harmless.
+    /// report with `TransactionEvent::MarkersWritten`. Writing a marker a second time is harmless.
     WriteMarkers {
         /// Returned with the outcome.
         ticket: Ticket,
         /// What to write where.
         markers: Markers,
     },
-    /// Reserve a producer id that was never given before; report with `Event::ProducerIdAllocated`. What is appended after
-    /// that report must not become durable before the reservation is.
+    /// Reserve a producer id that was never given before; report with `TransactionEvent::ProducerIdAllocated`. What is
+    /// appended after that report must not become durable before the reservation is.
     AllocateProducerId {
         /// Returned with the outcome.
         ticket: Ticket,
     },
-    /// The state of a partition was thrown away because an append failed. Once no append to it is under way any more, read
-    /// it again: `Event::LoadRecord` for each record, then `Event::LoadFinished`.
-    Reload {
-        /// Partition of `__transaction_state`.
-        partition: i32,
-    },
+}
+
+/// What waits for an outcome.
+#[derive(Debug)]
+pub(super) enum Pending {
+    /// A decided transaction: for its `Prepare*` record to be durable, then for its markers.
+    Decided(Arc<str>),
+    /// A request for a producer id.
+    Request(WaiterId, Request),
+    /// A transaction past its timeout for a producer id.
+    Timeout(Arc<str>),
+}
+
+impl Outbox {
+    pub(super) fn allocate(&mut self, pending: Pending) {
+        self.work(pending, |ticket| Work::AllocateProducerId { ticket });
+    }
 }
 
 /// The markers that end one transaction.

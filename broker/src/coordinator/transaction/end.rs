@@ -13,9 +13,9 @@
 
 use protocol::ErrorCode;
 
+use super::effect::Pending;
 use super::event::{EndTransaction, ProducerIdAndEpoch, Request, TransactionVersion};
 use super::metadata::{Metadata, NONE, TransactionState};
-use super::outbox::Pending;
 use super::response::Response;
 use super::turn::Turn;
 use crate::coordinator::effect::WaiterId;

@@ -3,61 +3,31 @@
 //!
 //! Where a rule depends on the request's version, the event names the rule, so the coordinator knows no version numbers.
 
-use bytes::Bytes;
 use protocol::ErrorCode;
 
 use super::metadata::{Partitions, TransactionState};
-use crate::coordinator::effect::{Ticket, WaiterId};
+use crate::coordinator::effect::Ticket;
+use crate::coordinator::event;
 
 /// One thing that happened.
+pub type Event = event::Event<Request, TransactionEvent>;
+
+/// What happens to this coordinator only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A client asks; exactly one `Effect::Respond` with this waiter follows, now or later.
-    Request {
-        /// Stands for the client until it is answered; never reused.
-        waiter: WaiterId,
-        /// What it asks.
-        request: Request,
-    },
-    /// What became of an `Effect::AllocateProducerId`.
+pub enum TransactionEvent {
+    /// What became of a `Work::AllocateProducerId`.
     ProducerIdAllocated {
         /// The ticket of the effect.
         ticket: Ticket,
         /// The id, or what a client is told.
         result: Result<i64, ErrorCode>,
     },
-    /// What became of an `Effect::WriteMarkers`.
+    /// What became of a `Work::WriteMarkers`.
     MarkersWritten {
         /// The ticket of the effect.
         ticket: Ticket,
         /// Partitions that do not have their marker yet. A partition whose topic was deleted is not among them: it is done.
         failed: Partitions,
-    },
-    /// One record of a `__transaction_state` partition that is being loaded, in log order.
-    LoadRecord {
-        /// The partition it was read from.
-        partition: i32,
-        /// Record key, in Kafka's format.
-        key: Bytes,
-        /// Record value, `None` for a tombstone.
-        value: Option<Bytes>,
-    },
-    /// The partition's log was read to its end: answer for its ids from now on. Every partition starts unloaded.
-    LoadFinished {
-        /// The loaded partition.
-        partition: i32,
-    },
-    /// What became of an `Effect::Append`. For one partition outcomes arrive in the order of the appends.
-    AppendOutcome {
-        /// The ticket of the append.
-        ticket: Ticket,
-        /// `Ok` once the records are durable; otherwise the error a produce request would have got.
-        result: Result<(), ErrorCode>,
-    },
-    /// The wall clock, for timestamps and timeouts. Sent now and then, because it drifts from `Instant`.
-    WallClock {
-        /// Milliseconds since the Unix epoch at the `now` of this event.
-        epoch_ms: i64,
     },
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::TransactionCoordinator;
+use super::effect::Pending;
 use super::metadata::TransactionState;
-use super::outbox::Pending;
 use super::records;
 use super::turn::Turn;
 
@@ -55,7 +55,7 @@ impl Turn<'_> {
             return false;
         }
         let tombstone = records::transaction(&self.transaction.id, None);
-        self.outbox.append(self.partition, tombstone, None);
+        self.outbox.append(self.partition, vec![tombstone], None);
         true
     }
 

@@ -3,9 +3,9 @@
 
 use protocol::ErrorCode;
 
+use super::effect::Pending;
 use super::event::{InitProducerId, ProducerIdAndEpoch, Request};
 use super::metadata::{Metadata, NO_EPOCH, NONE, Partitions, TransactionState, is_exhausted};
-use super::outbox::Pending;
 use super::response::Response;
 use super::turn::Turn;
 use crate::coordinator::effect::WaiterId;

@@ -10,6 +10,7 @@ use std::time::Instant;
 use protocol::ErrorCode;
 
 use super::TransactionCoordinator;
+use super::effect::Pending;
 use super::records::{self, Record};
 use super::response::Response;
 use super::turn::Transaction;
@@ -54,8 +55,8 @@ impl TransactionCoordinator {
     pub(super) fn append_outcome(&mut self, now: Instant, ticket: Ticket, result: Result<(), ErrorCode>) {
         match (result, self.outbox.partition_of(ticket)) {
             (Ok(()), _) => {
-                if let Some(prepared) = self.outbox.settle(ticket) {
-                    self.on(now, &prepared, |turn| turn.write_markers());
+                if let Some(Pending::Decided(id)) = self.outbox.settle(ticket) {
+                    self.on(now, &id, |turn| turn.write_markers());
                 }
             }
             (Err(error), Some(partition)) => {

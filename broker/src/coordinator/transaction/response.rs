@@ -4,6 +4,7 @@ use protocol::ErrorCode;
 
 use super::event::{ProducerIdAndEpoch, Request};
 use super::metadata::{Partitions, TransactionState};
+use crate::coordinator::effect::Fails;
 
 /// The answer to a `Request`, variant by variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,19 @@ pub enum Response {
     List(Result<Vec<ListedTransaction>, ErrorCode>),
 }
 
+impl Fails for Response {
+    fn into_failed(self, error: ErrorCode) -> Self {
+        match self {
+            Self::InitProducerId(_) => Self::InitProducerId(Err(error)),
+            Self::AddPartitions(_) => Self::AddPartitions(Err(error)),
+            Self::VerifyPartitions(_) => Self::VerifyPartitions(Err(error)),
+            Self::EndTransaction(_) => Self::EndTransaction(Err(error)),
+            Self::Describe(_) => Self::Describe(Err(error)),
+            Self::List(_) => Self::List(Err(error)),
+        }
+    }
+}
+
 impl Response {
     /// The answer that refuses a request.
     pub(super) fn failed(request: &Request, error: ErrorCode) -> Self {
@@ -32,18 +46,6 @@ impl Response {
             Request::EndTransaction(_) => Self::EndTransaction(Err(error)),
             Request::Describe { .. } => Self::Describe(Err(error)),
             Request::List(_) => Self::List(Err(error)),
-        }
-    }
-
-    /// The same kind of answer with an error instead of its content: what was applied could not be written.
-    pub(super) fn into_failed(self, error: ErrorCode) -> Self {
-        match self {
-            Self::InitProducerId(_) => Self::InitProducerId(Err(error)),
-            Self::AddPartitions(_) => Self::AddPartitions(Err(error)),
-            Self::VerifyPartitions(_) => Self::VerifyPartitions(Err(error)),
-            Self::EndTransaction(_) => Self::EndTransaction(Err(error)),
-            Self::Describe(_) => Self::Describe(Err(error)),
-            Self::List(_) => Self::List(Err(error)),
         }
     }
 }

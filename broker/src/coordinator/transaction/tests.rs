@@ -132,11 +132,11 @@ impl World {
                     records.iter().for_each(|record| self.check_completion(record));
                     self.appends.push_back(Append { partition, records, ticket });
                 }
-                Effect::WriteMarkers { ticket, markers } => {
+                Effect::Work(Work::WriteMarkers { ticket, markers }) => {
                     self.check_markers(&markers);
                     self.markers.push_back((ticket, markers));
                 }
-                Effect::AllocateProducerId { ticket } => self.allocations.push_back(ticket),
+                Effect::Work(Work::AllocateProducerId { ticket }) => self.allocations.push_back(ticket),
                 Effect::Reload { partition } => self.reloads.push(partition),
             }
         }
@@ -225,7 +225,7 @@ impl World {
         for partition in flat(&markers.partitions).filter(|partition| !failing.contains(partition)) {
             self.marked.entry(partition).or_default().push(marker);
         }
-        self.coordinator.handle(self.now, Event::MarkersWritten { ticket, failed });
+        self.coordinator.handle(self.now, Event::Own(TransactionEvent::MarkersWritten { ticket, failed }));
         self.collect();
     }
 
@@ -237,7 +237,8 @@ impl World {
         let ticket = self.allocations.pop_front().expect("an allocation is asked for");
         let result = Ok(self.next_producer_id);
         self.next_producer_id += 1;
-        self.coordinator.handle(self.now, Event::ProducerIdAllocated { ticket, result });
+        self.coordinator
+            .handle(self.now, Event::Own(TransactionEvent::ProducerIdAllocated { ticket, result }));
         self.collect();
     }
 

@@ -1,7 +1,6 @@
 //! Deadlines of the transaction coordinator; an id without one costs nothing.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::coordinator::deadlines::Deadlines;
 
@@ -19,35 +18,15 @@ pub(super) enum Timer {
 }
 
 /// The deadlines.
-#[derive(Debug, Default)]
-pub(super) struct Timers(Deadlines<Timer>);
+pub(super) type Timers = Deadlines<Timer>;
 
 impl Timers {
-    pub(super) fn set(&mut self, timer: Timer, deadline: Instant) {
-        self.0.set(timer, deadline);
-    }
-
-    pub(super) fn set_earlier(&mut self, timer: Timer, deadline: Instant) {
-        self.0.set_earlier(timer, deadline);
-    }
-
-    pub(super) fn cancel(&mut self, timer: Timer) {
-        self.0.cancel(timer);
-    }
-
+    /// Disarms every timer of the id.
     pub(super) fn cancel_all(&mut self, id: &Arc<str>) {
         let id = || Arc::clone(id);
-        self.0.cancel(Timer::Timeout { id: id() });
-        self.0.cancel(Timer::Expiration { id: id() });
-        self.0.cancel(Timer::Markers { id: id() });
-        self.0.cancel(Timer::Patience { id: id() });
-    }
-
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.0.next()
-    }
-
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
-        self.0.pop_due(now)
+        self.cancel(Timer::Timeout { id: id() });
+        self.cancel(Timer::Expiration { id: id() });
+        self.cancel(Timer::Markers { id: id() });
+        self.cancel(Timer::Patience { id: id() });
     }
 }

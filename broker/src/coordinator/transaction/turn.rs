@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use protocol::ErrorCode;
 
 use super::config::TransactionConfig;
+use super::effect::{Outbox, Pending};
 use super::event::Request;
 use super::metadata::{Metadata, TransactionState};
-use super::outbox::Outbox;
 use super::records;
 use super::response::Response;
 use super::timers::{Timer, Timers};
@@ -68,8 +68,8 @@ impl Turn<'_> {
         if record.size() > self.config.max_append_bytes {
             return Err(ErrorCode::UnknownServerError);
         }
-        let prepared = to.is_prepared().then(|| Arc::clone(&self.transaction.id));
-        self.transaction.last_append = Some(self.outbox.append(self.partition, record, prepared));
+        let prepared = to.is_prepared().then(|| Pending::Decided(Arc::clone(&self.transaction.id)));
+        self.transaction.last_append = Some(self.outbox.append(self.partition, vec![record], prepared));
         self.transaction.metadata = next;
         self.arm_timers();
         Ok(())

@@ -228,7 +228,7 @@ impl Churn {
                         .expect("a waiter is answered once, and not out of thin air");
                     self.answered(waiter, asked, response);
                 }
-                Effect::AppendTransactional { .. } => panic!("nobody has transactions here"),
+                Effect::Work(_) => panic!("nobody has transactions here"),
                 Effect::Reload { .. } => {
                     self.reload = true;
                     self.reloads += 1;

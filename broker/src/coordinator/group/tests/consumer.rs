@@ -81,7 +81,7 @@ pub(super) fn owning(member: &str, member_epoch: i32, owned: Assignment) -> Cons
 impl World {
     pub(super) fn topic(&mut self, name: &str, number: u128, partitions: i32) {
         let info = Some(TopicInfo { id: id(number), partitions });
-        self.event(Event::TopicChanged { topic: name.to_owned(), info });
+        self.event(Event::Own(GroupEvent::TopicChanged { topic: name.to_owned(), info }));
     }
 
     pub(super) fn beat(&mut self, request: ConsumerGroupHeartbeat) -> ConsumerGroupHeartbeatResponse {

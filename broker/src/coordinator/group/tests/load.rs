@@ -159,7 +159,7 @@ fn topic_deleted_while_loading_takes_its_offsets_when_loaded() {
     world.commit(simple_commit());
     let records = world.log[&29].clone();
     let mut world = World::loading(GroupConfig::default());
-    world.event(Event::TopicDeleted { topic: "topic".to_owned() });
+    world.event(Event::Own(GroupEvent::TopicDeleted { topic: "topic".to_owned() }));
     for CoordinatorRecord { key, value } in records {
         world.event(Event::LoadRecord { partition: 29, key, value });
     }

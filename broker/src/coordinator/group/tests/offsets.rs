@@ -262,7 +262,7 @@ fn offsets_of_a_deleted_topic_are_removed_from_every_group() {
     let topics = vec![("kept".to_owned(), vec![offset(0, 1)])];
     world.commit(OffsetCommit { topics, group_id: "b".to_owned(), ..simple_commit() });
     world.log.clear();
-    world.event(Event::TopicDeleted { topic: "topic".to_owned() });
+    world.event(Event::Own(GroupEvent::TopicDeleted { topic: "topic".to_owned() }));
     assert_eq!(world.answers(), []);
     let tombstone = |group: &str| vec![offset_commit(group, "topic", 0, None)];
     let written: Vec<_> = world.log.values().cloned().collect();

@@ -198,7 +198,8 @@ fn a_commit_is_answered_when_it_is_durable_and_a_marker_too() {
     let mut world = World::new();
     let waiter = world.send(Request::TxnOffsetCommit(txn_commit()));
     let effects = world.effects();
-    let [Effect::AppendTransactional { partition, producer, content, ticket, .. }] = &effects[..] else {
+    let [Effect::Work(TransactionalAppend { partition, producer, content, ticket, .. })] = &effects[..]
+    else {
         panic!("{effects:?}")
     };
     assert_eq!((*partition, *producer), (PARTITION, (PRODUCER, 0)));
@@ -209,7 +210,9 @@ fn a_commit_is_answered_when_it_is_durable_and_a_marker_too() {
 
     let waiter = world.send(complete(PRODUCER, true));
     let effects = world.effects();
-    let [Effect::AppendTransactional { content, ticket, .. }] = &effects[..] else { panic!("{effects:?}") };
+    let [Effect::Work(TransactionalAppend { content, ticket, .. })] = &effects[..] else {
+        panic!("{effects:?}")
+    };
     let TransactionalContent::Marker(marker) = content else { panic!("{content:?}") };
     assert_eq!((marker.marker_type, marker.coordinator_epoch), (MarkerType::Commit, 3));
     assert!(world.append_transactional(PARTITION, PRODUCER, content.clone(), *ticket));
@@ -226,7 +229,7 @@ fn a_commit_is_answered_when_it_is_durable_and_a_marker_too() {
 fn a_marker_is_written_where_nothing_is_pending_and_to_no_partition_that_is_not_there() {
     let mut world = World::new();
     assert_eq!(world.end_transaction(PRODUCER, true), ErrorCode::None);
-    assert!(matches!(world.written[..], [Event::LoadMarker { partition: PARTITION, .. }]));
+    assert!(matches!(world.written[..], [Event::Own(GroupEvent::LoadMarker { partition: PARTITION, .. })]));
     for (partition, error) in [(50, ErrorCode::NotCoordinator), (-1, ErrorCode::NotCoordinator)] {
         let complete = CompleteTransaction {
             partition,
@@ -250,12 +253,13 @@ fn a_failed_append_gives_up_transactional_ones_under_way() {
     let plain = world.send(Request::OffsetCommit(simple_commit()));
     let txn = world.send(Request::TxnOffsetCommit(txn_commit()));
     let effects = world.effects();
-    let [Effect::Append { ticket: failed, .. }, Effect::AppendTransactional { ticket, .. }] = &effects[..]
+    let [Effect::Append { ticket: failed, .. }, Effect::Work(TransactionalAppend { ticket, .. })] =
+        &effects[..]
     else {
         panic!("{effects:?}")
     };
     world.settle(*failed, Err(ErrorCode::NotEnoughReplicas));
-    world.event(Event::AppendTried { ticket: *ticket, result: Ok(()) });
+    world.event(Event::Own(GroupEvent::AppendTried { ticket: *ticket, result: Ok(()) }));
     world.settle(*ticket, Ok(()));
     let mut answered = Vec::new();
     for effect in world.effects() {
@@ -287,7 +291,7 @@ fn deleting_an_offset_takes_what_is_pending_with_it() {
 fn deleting_the_topic_or_the_group_takes_what_is_pending_with_it() {
     let mut world = World::new();
     world.commit_in_transaction(txn_commit());
-    world.event(Event::TopicDeleted { topic: "topic".to_owned() });
+    world.event(Event::Own(GroupEvent::TopicDeleted { topic: "topic".to_owned() }));
     assert_eq!(world.answers(), []);
     assert_eq!(world.stable("topic"), (-1, ErrorCode::None));
     world.commit_in_transaction(txn_commit());

@@ -155,7 +155,7 @@ impl Run {
                 self.remove(|(it, ..)| it == group);
             }
             Op::DeleteTopic(topic) => {
-                self.world.event(Event::TopicDeleted { topic: TOPICS[topic].to_owned() });
+                self.world.event(Event::Own(GroupEvent::TopicDeleted { topic: TOPICS[topic].to_owned() }));
                 assert_eq!(self.world.answers(), []);
                 self.remove(|(_, it, _)| it == topic);
             }

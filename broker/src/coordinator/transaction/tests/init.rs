@@ -60,7 +60,7 @@ fn failed_allocation_is_the_answer_and_leaves_nothing() {
     let waiter = world.ask(init("tx", None));
     let ticket = world.allocations.pop_front().unwrap();
     let result = Err(ErrorCode::KafkaStorageError);
-    world.coordinator.handle(world.now, Event::ProducerIdAllocated { ticket, result });
+    world.coordinator.handle(world.now, Event::Own(TransactionEvent::ProducerIdAllocated { ticket, result }));
     world.collect();
     let error = Err(ErrorCode::KafkaStorageError);
     assert_eq!(world.answer(waiter), Some(Response::InitProducerId(error)));

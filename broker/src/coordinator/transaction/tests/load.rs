@@ -123,7 +123,9 @@ fn markers_from_before_a_reload_do_not_complete_what_came_after() {
     world.append_fails(ErrorCode::KafkaStorageError);
     world.reload();
     let failed = Partitions::new();
-    world.coordinator.handle(world.now, Event::MarkersWritten { ticket: stale, failed });
+    world
+        .coordinator
+        .handle(world.now, Event::Own(TransactionEvent::MarkersWritten { ticket: stale, failed }));
     world.collect();
     assert!(world.appends.is_empty(), "only the markers written after the reload count");
     world.settle();

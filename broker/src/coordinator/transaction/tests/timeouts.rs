@@ -98,7 +98,7 @@ fn last_epoch_times_out_into_a_new_producer_id() {
     assert_eq!(world.allocations.len(), 1);
     let ticket = world.allocations.pop_front().unwrap();
     let result = Err(ErrorCode::KafkaStorageError);
-    world.coordinator.handle(world.now, Event::ProducerIdAllocated { ticket, result });
+    world.coordinator.handle(world.now, Event::Own(TransactionEvent::ProducerIdAllocated { ticket, result }));
     world.collect();
     world.pass(Duration::from_secs(10));
     world.settle();

@@ -21,7 +21,7 @@ fn pattern_matches_topics_that_are_there_and_those_that_come() {
     world.topic("unrelated", 4, 1);
     let (epoch, assignment) = world.beat_ok(staying("a", 1));
     assert_eq!((epoch, topic_numbers(assignment)), (2, vec![1, 3]));
-    world.event(Event::TopicChanged { topic: "orders-eu".to_owned(), info: None });
+    world.event(Event::Own(GroupEvent::TopicChanged { topic: "orders-eu".to_owned(), info: None }));
     let (epoch, assignment) = world.beat_ok(owning("a", 2, Assignment::from([(id(3), [0].into())])));
     assert_eq!((epoch, topic_numbers(assignment)), (3, vec![3]));
 }

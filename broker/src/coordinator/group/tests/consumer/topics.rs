@@ -23,7 +23,7 @@ fn topic_that_nobody_reads_changes_nothing() {
 fn deleted_topic_is_taken_back_and_one_made_again_is_another() {
     let mut world = world(2);
     world.beat_ok(joining("a"));
-    world.event(Event::TopicChanged { topic: "topic".to_owned(), info: None });
+    world.event(Event::Own(GroupEvent::TopicChanged { topic: "topic".to_owned(), info: None }));
     assert_eq!(world.beat_ok(owning("a", 1, Assignment::new())), (2, Some(Assignment::new())));
     world.topic("topic", 7, 1);
     let again = Assignment::from([(id(7), [0].into())]);
