@@ -59,7 +59,7 @@ pub use log_policy::{LogPolicy, Policies};
 pub use partition_log::PartitionLog;
 pub use position::{Offset, Position};
 pub use producer_state::ActiveProducer;
-pub use read::{Batches, Located, ReadRequest};
+pub use read::{Batches, Located, ReadRequest, Reading};
 pub use recovery::Recovered;
 pub use space::{Space, SpaceState};
 pub use store::{Event, FlushMode, Listener, ProducerExpiration, Store, StoreConfig};

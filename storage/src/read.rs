@@ -120,25 +120,83 @@ impl Located {
         self.read_from(|_, piece| Ok(piece.map.clone()))
     }
 
+    /// The same for who has other work beside it: a part is checked at a time.
+    #[must_use]
+    pub fn reading(&self) -> Reading<'_> {
+        Reading { located: self, next: 0, read: Batches::default(), damage: None }
+    }
+
     /// The batches, whose bytes `bytes_of` gives.
     fn read_from(
         &self,
         mut bytes_of: impl FnMut(usize, &Piece) -> Result<Bytes, Error>,
     ) -> Result<Batches, ReadError> {
-        let mut read = Batches::default();
-        for (index, piece) in self.pieces.iter().enumerate() {
-            let checked = bytes_of(index, piece)
-                .and_then(|bytes| piece.check(self.topic, self.partition, &bytes).map(|()| bytes));
-            match checked {
-                Ok(batch) => {
-                    read.bytes += batch.len();
-                    read.batches.push(batch);
-                }
-                Err(_) if !read.batches.is_empty() => break,
-                Err(error) => return Err(error.into()),
-            }
+        let mut reading = self.reading();
+        while let Some(piece) = reading.next() {
+            let bytes = bytes_of(reading.next, piece);
+            reading.take(piece, bytes);
         }
-        Ok(read)
+        reading.finish()
+    }
+}
+
+/// Batches on their way from [`Located`] to [`Batches`].
+#[derive(Debug)]
+pub struct Reading<'a> {
+    located: &'a Located,
+    next: usize,
+    read: Batches,
+    damage: Option<Error>,
+}
+
+impl<'a> Reading<'a> {
+    /// Checks the next batches, as slices of the map: not more than `max_bytes`, but the first in any case when
+    /// `at_least_one`. Returns how many bytes it were.
+    pub fn check(&mut self, max_bytes: usize, at_least_one: bool) -> usize {
+        let mut checked = 0;
+        while let Some(piece) = self.next() {
+            let more = checked + piece.map.len();
+            if more > max_bytes && !(checked == 0 && at_least_one) {
+                break;
+            }
+            checked = more;
+            self.take(piece, Ok(piece.map.clone()));
+        }
+        checked
+    }
+
+    /// Whether there is nothing left to check.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.next().is_none()
+    }
+
+    /// What was checked.
+    ///
+    /// # Errors
+    /// As [`Located::read`].
+    pub fn finish(self) -> Result<Batches, ReadError> {
+        match self.damage {
+            Some(error) if self.read.batches.is_empty() => Err(error.into()),
+            _ => Ok(self.read),
+        }
+    }
+
+    /// The next batch; none behind damage.
+    fn next(&self) -> Option<&'a Piece> {
+        if self.damage.is_some() { None } else { self.located.pieces.get(self.next) }
+    }
+
+    fn take(&mut self, piece: &Piece, bytes: Result<Bytes, Error>) {
+        let Located { topic, partition, .. } = self.located;
+        match bytes.and_then(|bytes| piece.check(*topic, *partition, &bytes).map(|()| bytes)) {
+            Ok(batch) => {
+                self.read.bytes += batch.len();
+                self.read.batches.push(batch);
+            }
+            Err(error) => self.damage = Some(error),
+        }
+        self.next += 1;
     }
 }
 

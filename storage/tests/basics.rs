@@ -130,6 +130,26 @@ fn reads_respect_limit_size_and_range() {
 }
 
 #[test]
+fn what_was_located_can_be_checked_a_part_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Os)).unwrap();
+    let (topic, _) = store.create_topic("t", Uuid::from_u128(1), 1, Configs::default()).unwrap();
+    let partition = topic.partition(0).unwrap();
+    for offset in 0..5 {
+        append(&store, &partition, batch(&[7; 100], &[offset], None));
+    }
+    let request = ReadRequest { from: 0, limit: 5, max_bytes: usize::MAX, at_least_one: true };
+    let located = store.locate(&partition, &request).unwrap();
+    let size = located.bytes() / 5;
+    let mut reading = located.reading();
+    assert_eq!((reading.check(size - 1, false), reading.is_done()), (0, false));
+    assert_eq!(reading.check(size - 1, true), size, "one that is larger");
+    assert_eq!(reading.check(3 * size - 1, false), 2 * size);
+    assert_eq!((reading.check(usize::MAX, false), reading.is_done()), (2 * size, true));
+    assert_eq!((reading.check(usize::MAX, true), reading.finish().unwrap().batches.len()), (0, 5));
+}
+
+#[test]
 fn a_deleted_topic_is_gone_and_its_name_can_be_used_again() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Os)).unwrap();

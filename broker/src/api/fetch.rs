@@ -1,7 +1,8 @@
 //! Fetch (1), versions 4 to 18: batches from partitions, now or when there are enough.
 //!
 //! The request becomes a [`plan::Plan`]; a look at it finds batches, which go out as slices of the mapped log, uncopied.
-//! Where they are not in memory a thread that may wait for the device copies them. A fetch is answered
+//! Where they are not in memory a thread that may wait for the device copies them. Checking many gives way to the other
+//! connections of the core again and again. A fetch is answered
 //! at once when it has enough bytes, any partition has an error or a diverging epoch, or the client does not wait; else it
 //! subscribes to its partitions, looks again, and sleeps until one of them changes or `max_wait_ms` is over. Version 5
 //! brings the log start, 7 a top-level error and sessions, 9 the client's leader epoch, 10 zstd (below it a topic whose
@@ -29,6 +30,7 @@ use protocol::{ErrorCode, layouts};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::cold_reads::Memory;
+use looked::CHECKED_AT_ONCE;
 use plan::{Patience, Plan};
 
 pub(super) struct Fetch;
@@ -57,7 +59,8 @@ impl Api for Fetch {
         let max_bytes = broker.config.fetch_max_bytes;
         let plan = Arc::new(Plan::new(&broker.store, version, max_bytes, &request, session));
         let looked = plan.look(&broker.store, Patience::None);
-        if (looked.is_enough || max_wait == 0) && looked.cold_bytes().is_none() {
+        let at_once = looked.cold_bytes().is_none() && looked.bytes() <= CHECKED_AT_ONCE;
+        if (looked.is_enough || max_wait == 0) && at_once {
             return Reply::Now(answer(broker, &plan, looked.read(broker)));
         }
         drop(looked);
@@ -115,16 +118,12 @@ async fn wait_and_read(broker: &Arc<Broker>, plan: &Arc<Plan>, max_wait: Duratio
 /// What there is, if it is enough or `anything` will do. What was found is let go of when it is not: it keeps files of the
 /// log mapped.
 async fn read(broker: &Arc<Broker>, plan: &Arc<Plan>, anything: bool) -> Option<FetchResponse> {
-    let bytes = {
-        let looked = plan.look(&broker.store, Patience::None);
-        if !looked.is_enough && !anything {
-            return None;
-        }
-        match looked.cold_bytes() {
-            None => return Some(looked.read(broker)),
-            Some(bytes) => bytes,
-        }
-    };
+    let looked = plan.look(&broker.store, Patience::None);
+    if !looked.is_enough && !anything {
+        return None;
+    }
+    let Some(bytes) = looked.cold_bytes() else { return Some(looked.read_in_turns(broker).await) };
+    drop(looked);
     let (of_thread, plan) = (Arc::clone(broker), Arc::clone(plan));
     let read = move |memory: &mut Memory| {
         let looked = plan.look(&of_thread.store, Patience::Waits);

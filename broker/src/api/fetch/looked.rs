@@ -14,6 +14,10 @@ use crate::cold_reads::Memory;
 use crate::error_map;
 use crate::traffic::TopicMeter;
 
+/// Bytes that a core checks before others have their turn, or one batch that is larger: about 100 us, and what most fetches
+/// ask for.
+pub(super) const CHECKED_AT_ONCE: usize = 1 << 20;
+
 /// Batches of one partition.
 pub(super) struct PartitionLocated<'a> {
     pub(super) log: &'a PartitionLog,
@@ -41,10 +45,37 @@ impl Looked<'_> {
         bytes.reduce(|sum, bytes| (sum + bytes).min(COLD_AT_ONCE.max(bytes)))
     }
 
+    /// Bytes of all batches that were found.
+    pub(super) fn bytes(&self) -> usize {
+        self.located.iter().flatten().map(|it| it.located.bytes()).sum()
+    }
+
     /// The response with its records as slices of the map.
     pub(super) fn read(self, broker: &Broker) -> FetchResponse {
-        let read = self.located.iter().map(|it| it.as_ref().map(|it| it.located.read()));
-        let read: Vec<_> = read.collect();
+        let read = self.located.iter().map(|it| it.as_ref().map(|it| it.located.read())).collect();
+        self.with_mapped(broker, read)
+    }
+
+    /// The same, but the others of the core have their turn after each [`CHECKED_AT_ONCE`].
+    pub(super) async fn read_in_turns(self, broker: &Broker) -> FetchResponse {
+        let (mut read, mut left) = (Vec::with_capacity(self.located.len()), CHECKED_AT_ONCE);
+        for located in &self.located {
+            let Some(PartitionLocated { located, .. }) = located else {
+                read.push(None);
+                continue;
+            };
+            let mut reading = located.reading();
+            left = left.saturating_sub(reading.check(left, left == CHECKED_AT_ONCE));
+            while !reading.is_done() {
+                tokio::task::yield_now().await;
+                left = CHECKED_AT_ONCE.saturating_sub(reading.check(CHECKED_AT_ONCE, true));
+            }
+            read.push(Some(reading.finish()));
+        }
+        self.with_mapped(broker, read)
+    }
+
+    fn with_mapped(self, broker: &Broker, read: Vec<Option<Result<Batches, ReadError>>>) -> FetchResponse {
         broker.cold_reads.count_mapped(read.iter().flatten().flatten().map(|batches| batches.bytes).sum());
         self.with_records(broker, read)
     }

@@ -70,6 +70,41 @@ fn a_fetch_returns_the_stored_batches_from_the_one_that_holds_the_offset() {
     assert_eq!((batches(&fetched), fetched.aborted_transactions), (vec![3], Some(Vec::new())));
 }
 
+/// The core's other connections wait for no more than one turn, however much a consumer asks for.
+#[test]
+fn checking_a_large_fetch_gives_way_after_each_mebibyte() {
+    const MIB: usize = 1 << 20;
+    let client = Client::new();
+    client.create("t", 2, &[]);
+    let records = batch(&["x".repeat(100 << 10).as_str()]);
+    let per_mib = MIB / records.len();
+    for index in 0..2 {
+        (0..6 * per_mib).for_each(|_| assert_eq!(client.produce("t", index, records.clone()).error_code, 0));
+    }
+    let of_each = |max_bytes: usize| {
+        let max_bytes = i32::try_from(max_bytes).unwrap();
+        let partitions = (0..2).map(|index| partition(index, 0).with_partition_max_bytes(max_bytes));
+        request("t", partitions.collect()).with_max_bytes(50 << 20)
+    };
+    assert!(
+        matches!(client.reply(ApiKey::Fetch, 12, &of_each(MIB / 2)), Reply::Now(_)),
+        "one turn is enough"
+    );
+    let Reply::Later(mut later) = client.reply(ApiKey::Fetch, 12, &of_each(50 << 20)) else {
+        panic!("more than one turn is needed")
+    };
+    let mut turns = 0;
+    let response = block_on(std::future::poll_fn(|context| {
+        turns += 1;
+        later.as_mut().poll(context)
+    }));
+    let response: FetchResponse = decoded(response, 12);
+    for partition in &response.responses[0].partitions {
+        assert_eq!(batches(partition).len(), 6 * per_mib);
+    }
+    assert_eq!(turns, 12);
+}
+
 #[test]
 fn bytes_are_those_that_were_sent_with_offset_and_epoch_stamped() {
     let client = Client::new();
