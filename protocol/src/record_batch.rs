@@ -247,6 +247,27 @@ impl<'a> RecordBatchView<'a> {
     }
 }
 
+/// What the header of a batch says, for who has not its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordBatchHeader {
+    /// As [`RecordBatchView::last_offset_delta`].
+    pub last_offset_delta: i32,
+    /// As [`RecordBatchView::max_timestamp`].
+    pub max_timestamp: i64,
+}
+
+impl RecordBatchHeader {
+    /// The header at the start of `bytes`; what is behind it is not looked at. `None` when it is none.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let header = bytes.get(..HEADER_LEN).filter(|header| i8_at(header, MAGIC_AT) == 2)?;
+        Some(Self {
+            last_offset_delta: i32_at(header, LAST_OFFSET_DELTA_AT),
+            max_timestamp: i64_at(header, MAX_TIMESTAMP_AT),
+        })
+    }
+}
+
 /// `sequence + by`, wrapping from 2^31-1 to 0 as Kafka's `DefaultRecordBatch.incrementSequence` does. -1 stays -1.
 #[must_use]
 pub fn increment_sequence(sequence: i32, by: i32) -> i32 {

@@ -1,26 +1,31 @@
 //! Walking the frames of one file whose end is known: a sealed append file, or a rewrite file.
 //!
-//! Called by `rewrite`, `index_file` and `recovery`. Headers are checked (CRC, place, incarnation), payloads are left unread.
+//! Called by `rewrite`, `index_file` and `recovery`. Headers are checked (CRC, place, incarnation); of payloads no more than
+//! a batch's own header is read.
 //! Unlike recovery's own walk it knows that everything below `upto` must be whole: anything else is damage.
 
 use bytes::Bytes;
+use protocol::record_batch;
 
 use crate::error::Error;
-use crate::frame::{FrameHeader, FrameKind, HEADER_LEN};
+use crate::frame::{EXTENSION_LEN, FrameHeader, FrameKind, HEADER_LEN, payload_at};
 use crate::mapped_file::{FILE_HEADER_LEN, MappedFile};
 use crate::position::Position;
 
 /// Read at once where frames are small, bytes.
-const WINDOW: u64 = 128 * 1024;
+const WINDOW: u64 = 64 * 1024;
+/// Read of a large frame, bytes: with it the header of its batch.
+const HEAD: u64 = (HEADER_LEN + EXTENSION_LEN + record_batch::HEADER_LEN) as u64;
 
-/// Calls `visit` with every frame of `file` that lies below `upto`, blank ones left out, in the order of the file.
+/// Calls `visit` with every frame of `file` that lies below `upto`, blank ones left out, in the order of the file, and with
+/// the first bytes of its payload: as many as the header of a batch has, or all.
 ///
 /// # Errors
 /// `Corrupt` where a frame should stand and none does, `Io`, and what `visit` returns.
 pub(crate) fn each_frame(
     file: &MappedFile,
     upto: Position,
-    mut visit: impl FnMut(&FrameHeader) -> Result<(), Error>,
+    mut visit: impl FnMut(&FrameHeader, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let end = upto.min(file.end());
     let mut at = file.base().plus(FILE_HEADER_LEN);
@@ -30,7 +35,7 @@ pub(crate) fn each_frame(
         if header.kind == FrameKind::Blank {
             return Ok(());
         }
-        visit(&header)?;
+        visit(&header, window.payload_head(&header))?;
         at = at.plus(u64::from(header.length));
     }
     Ok(())
@@ -50,16 +55,27 @@ impl Window {
         if room < HEADER_LEN as u64 {
             return Err(corrupt(file, at, "no room for a frame"));
         }
-        if at.0 + HEADER_LEN as u64 > self.at.0 + self.bytes.len() as u64 {
+        if at.0 + HEAD.min(room) > self.at.0 + self.bytes.len() as u64 {
             let len = usize::try_from(self.next_len.min(room)).expect("a window fits memory");
             self.bytes = file.copy(at, len).map_err(|source| Error::io("read", file.file_name(), source))?;
             self.at = at;
         }
-        let start = usize::try_from(at.0 - self.at.0).expect("a window fits memory");
-        let header = decode(file, at, &self.bytes[start..start + HEADER_LEN])?;
-        // Of large frames the headers alone are read.
-        self.next_len = if u64::from(header.length) < WINDOW / 8 { WINDOW } else { HEADER_LEN as u64 };
+        let header = decode(file, at, &self.from(at)[..HEADER_LEN])?;
+        // Of large frames the heads alone are read.
+        self.next_len = if u64::from(header.length) < WINDOW / 4 { WINDOW } else { HEAD };
         Ok(header)
+    }
+
+    fn payload_head(&self, header: &FrameHeader) -> &[u8] {
+        let from = self.from(header.position.plus(payload_at(header.first)));
+        let len = record_batch::HEADER_LEN.min(usize::try_from(header.payload_len).unwrap_or(usize::MAX));
+        &from[..len.min(from.len())]
+    }
+
+    /// What was read from `at` on, which lies in the window.
+    fn from(&self, at: Position) -> &[u8] {
+        let start = usize::try_from(at.0 - self.at.0).expect("a window fits memory");
+        self.bytes.get(start..).unwrap_or_default()
     }
 }
 

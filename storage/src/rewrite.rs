@@ -75,7 +75,7 @@ type LiveEntries = Vec<(Arc<PartitionLog>, Vec<Entry>)>;
 fn live_entries(engine: &Engine, victims: &[Arc<MappedFile>]) -> Result<LiveEntries, Error> {
     let mut ranges: BTreeMap<(u32, u32), (Offset, Offset)> = BTreeMap::new();
     for file in victims {
-        each_frame(file, file.end(), |frame| {
+        each_frame(file, file.end(), |frame, _| {
             if frame.kind == FrameKind::Batch {
                 let offset = frame.base_offset;
                 let range = ranges.entry((frame.topic, frame.partition)).or_insert((offset, offset));

@@ -74,13 +74,12 @@ impl Build<'_> {
     fn partition_rows(&self) -> Result<Vec<PartitionRow>, Error> {
         let mut rows: BTreeMap<(u32, u32), PartitionRow> = BTreeMap::new();
         let mut keyed: BTreeMap<u32, bool> = BTreeMap::new();
-        self.each_batch(|header| {
-            let batch = self.payload(header)?;
+        self.each_batch(|header, batch| {
             let row = rows.entry((header.topic, header.partition)).or_insert_with(|| {
                 let has_keys = *keyed.entry(header.topic).or_insert_with(|| (self.wants_keys)(header.topic));
                 PartitionRow::new(header.topic, header.partition, has_keys)
             });
-            row.add(header.length, header.base_offset, &batch);
+            row.add(header.length, header.base_offset, batch);
             Ok(())
         })?;
         Ok(rows.into_values().collect())
@@ -92,7 +91,7 @@ impl Build<'_> {
         if !rows.iter().any(|row| row.has_keys) {
             return keys.finish();
         }
-        self.each_batch(|header| {
+        self.each_batch(|header, _| {
             let place = (header.topic, header.partition);
             match rows.binary_search_by_key(&place, |row| (row.topic, row.partition)) {
                 Ok(number) if rows[number].has_keys => {
@@ -104,12 +103,15 @@ impl Build<'_> {
         keys.finish()
     }
 
-    fn each_batch(&self, mut visit: impl FnMut(&FrameHeader) -> Result<(), Error>) -> Result<(), Error> {
-        each_frame(self.file, self.file.end(), |header| {
+    fn each_batch(
+        &self,
+        mut visit: impl FnMut(&FrameHeader, &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        each_frame(self.file, self.file.end(), |header, head| {
             if (self.stopped)() {
                 return Err(Error::Closed);
             }
-            if header.kind == FrameKind::Batch { visit(header) } else { Ok(()) }
+            if header.kind == FrameKind::Batch { visit(header, head) } else { Ok(()) }
         })
     }
 

@@ -3,7 +3,7 @@
 //! Pure: rows and bytes. Built by `builder`, read through `IndexFile`. Invariant: rows are sorted by topic number, then
 //! partition, and no two are of the same partition.
 
-use protocol::record_batch::RecordBatchView;
+use protocol::record_batch::RecordBatchHeader;
 
 use crate::position::Offset;
 
@@ -48,10 +48,10 @@ impl PartitionRow {
         }
     }
 
-    /// Counts a frame of `frame_bytes` whose payload is `batch`, at `base_offset`.
+    /// Counts a frame of `frame_bytes` whose payload begins with `batch`, at `base_offset`.
     pub(super) fn add(&mut self, frame_bytes: u32, base_offset: Offset, batch: &[u8]) {
-        let (last_delta, timestamp) = RecordBatchView::parse(batch)
-            .map_or((0, -1), |batch| (batch.last_offset_delta(), batch.max_timestamp()));
+        let (last_delta, timestamp) = RecordBatchHeader::parse(batch)
+            .map_or((0, -1), |batch| (batch.last_offset_delta, batch.max_timestamp));
         self.frames = self.frames.saturating_add(1);
         self.bytes += u64::from(frame_bytes);
         self.first_offset = self.first_offset.min(base_offset);

@@ -89,7 +89,7 @@ impl<'a> Rebuild<'a> {
             }
         }
         for file in rewritten {
-            each_frame(&file, file.end(), |header| {
+            each_frame(&file, file.end(), |header, _| {
                 self.catalog.raise_next_number(header.topic + 1);
                 self.collected.entry(numbers(header)).or_default().push(*header);
                 Ok(())

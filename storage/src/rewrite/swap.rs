@@ -61,7 +61,7 @@ fn add_live(files: &[Arc<MappedFile>], entry: &Entry) {
 fn by_partition(files: &[Arc<MappedFile>]) -> Result<BTreeMap<(u32, u32), Frames>, Error> {
     let mut frames: BTreeMap<_, Frames> = BTreeMap::new();
     for file in files {
-        each_frame(file, file.end(), |header| {
+        each_frame(file, file.end(), |header, _| {
             frames.entry((header.topic, header.partition)).or_default().push((*header, Arc::clone(file)));
             Ok(())
         })?;
