@@ -23,8 +23,13 @@ pub(crate) fn lints() -> Result<()> {
 /// # Errors
 /// A link in the documentation leads nowhere.
 pub(crate) fn docs() -> Result<()> {
-    let arguments = ["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"];
-    step::run("docs", workspace::cargo().args(arguments).env("RUSTDOCFLAGS", "--deny warnings"))
+    // The binding has the name of the broker's binary, and so its pages: one after the other.
+    for packages in [["--workspace", "--exclude=onelog"], ["--package", "onelog"]] {
+        let arguments = ["doc", "--quiet", "--no-deps", "--document-private-items"];
+        let mut command = workspace::cargo();
+        step::run("docs", command.args(arguments).args(packages).env("RUSTDOCFLAGS", "--deny warnings"))?;
+    }
+    Ok(())
 }
 
 /// Lets the broker's test of `docs/PROTOCOL_COVERAGE.md` write the file instead of comparing it. That the file is

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod bindings;
 mod checks;
 mod client_suites;
 mod compat;
@@ -35,7 +36,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// All tests: units, storage models and crashes, the broker, and real clients in five languages
+    /// All tests: units, storage models and crashes, the broker, real clients and our bindings in five languages
     Test,
     /// Everything that must be green before a change lands: format, tidy, lints, docs, dependencies, then all tests
     Ci,
@@ -56,6 +57,11 @@ enum Task {
         /// Handed to the load generator
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
+    },
+    /// The bindings for Python, Go, Node.js, Java and Rust with their examples, each set up from nothing by its package manager
+    Bindings {
+        /// Only these languages
+        languages: Vec<String>,
     },
     /// Writes docs/COMPATIBILITY.md from the results of the last client tests
     CompatTable,
@@ -161,6 +167,7 @@ fn run(task: &Task) -> Result<()> {
     match task {
         Task::Test => {
             toolchains::require_all()?;
+            bindings::run_beside_the_workspace()?;
             suite::all()
         }
         Task::Ci => {
@@ -170,10 +177,12 @@ fn run(task: &Task) -> Result<()> {
             checks::lints()?;
             checks::docs()?;
             deny::check()?;
+            bindings::run_beside_the_workspace()?;
             suite::all()
         }
         Task::Compat { broker, client } => compat::run(*broker, client.as_deref()),
         Task::Bench { options } => bench::run(options),
+        Task::Bindings { languages } => bindings::run(languages),
         Task::CompatTable => compat::write_table(),
         Task::Coverage => checks::write_coverage(),
         Task::Differential { options } => differential::run(options),

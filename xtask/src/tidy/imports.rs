@@ -150,6 +150,13 @@ const ROOMS: &[Room] = &[
         because: "compat-tests reach the broker through its process boundary only: use a client",
     },
     Room {
+        files: &["bindings/", "examples/"],
+        except: &[],
+        banned: &["protocol", "storage", "tools", "broker", "compat_tests", "kafka_protocol"],
+        allowed: &[],
+        because: "bindings drive the binary and examples use bindings: what they need is what users have",
+    },
+    Room {
         files: &["bench/"],
         except: &[],
         banned: &["storage", "broker", "compat_tests"],
@@ -176,6 +183,11 @@ const MANIFESTS: &[(&str, &[&str], &str)] = &[
         "compat-tests",
         &["protocol", "storage", "tools", "broker", "kafka-protocol"],
         "only the process boundary is tested",
+    ),
+    (
+        "bindings/rust",
+        &["protocol", "storage", "tools", "broker", "compat-tests", "kafka-protocol"],
+        "the binding drives the binary",
     ),
     ("bench", &["storage", "broker", "compat-tests"], "brokers are measured from outside"),
 ];

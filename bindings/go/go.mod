@@ -1,0 +1,3 @@
+module onelog
+
+go 1.23
