@@ -29,6 +29,7 @@ use crate::test_mode::TestMode;
 use crate::topic_config::{self, BrokerLayers, TopicConfig};
 use crate::topics::Topics;
 use crate::traffic::Traffic;
+use crate::virtual_clock::VirtualClock;
 
 /// Batches that are compressed anew at one time, away from the cores: each may hold what it decompresses to.
 const RECOMPRESSIONS: usize = 2;
@@ -44,6 +45,8 @@ pub struct Broker {
     pub(crate) transactions: Transactions,
     coordinators: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The same clock, in test mode.
+    pub(crate) virtual_clock: Option<Arc<VirtualClock>>,
     /// Held while records are searched for a timestamp.
     pub(crate) searches: Arc<Semaphore>,
     /// Held while large batches are compressed anew.
@@ -105,6 +108,7 @@ impl Broker {
             }
         });
         let config = Arc::new(config);
+        let (clock, virtual_clock) = movable(clock, config.test_mode);
         let (store, recovered) = Store::open(store_config(&config), disk, Arc::clone(&clock), listener)?;
         tracing::info!(
             clean = recovered.clean,
@@ -143,6 +147,7 @@ impl Broker {
                 recovery,
                 fetch_wait_seconds: fetch_wait_seconds(),
                 clock,
+                virtual_clock,
                 searches,
                 recompressions: Arc::new(Semaphore::new(RECOMPRESSIONS)),
                 config_changes,
@@ -225,6 +230,15 @@ fn store_config(config: &Arc<Config>) -> StoreConfig {
         policies: topic_config::policies(Arc::clone(config)),
         threads: true,
     }
+}
+
+/// The clock of a broker, which a test can move in test mode only.
+fn movable(clock: Arc<dyn Clock>, test_mode: bool) -> (Arc<dyn Clock>, Option<Arc<VirtualClock>>) {
+    if !test_mode {
+        return (clock, None);
+    }
+    let movable = Arc::new(VirtualClock::over(clock));
+    (Arc::clone(&movable) as Arc<dyn Clock>, Some(movable))
 }
 
 /// Both coordinators with what their topics say, not running yet.

@@ -26,3 +26,4 @@ mod test_mode;
 mod topic_config;
 mod topics;
 mod traffic;
+mod virtual_clock;

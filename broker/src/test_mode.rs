@@ -5,6 +5,7 @@
 //! [`TestMode::handle`] in the place of a handler, the admin endpoints call [`http::respond`]. Invariant: a broker without test
 //! mode holds no [`TestMode`], pays one look at an `Option` for a request, and refuses every verb.
 
+mod clock;
 mod groups;
 pub(crate) mod http;
 mod inner_client;

@@ -268,3 +268,25 @@ fn an_admin_address_that_others_reach_needs_a_second_word_in_test_mode() {
     assert_eq!(alone.admin.unwrap().to_string(), "127.0.0.1:0");
     assert_eq!(Config::default().admin, None);
 }
+
+#[test]
+fn time_is_moved_and_a_silent_member_is_gone() {
+    let broker = Broker::in_test_mode();
+    let mut client = broker.connect();
+    let joined = join(&mut client);
+    let before = broker.get("/test/clock");
+    assert_eq!(before["ahead_ms"], 0);
+    for (body, expected) in [
+        ("", "advance_ms"),
+        (r#"{"advance_ms": -1}"#, "advance_ms"),
+        (r#"{"advance_ms": 1, "by": 2}"#, "`by`"),
+        (r#"{"advance_ms": 10000000000000}"#, "no further"),
+    ] {
+        let (status, sentence) = broker.refused("POST", "/test/clock", body);
+        assert!(status == 400 && sentence.contains(expected), "{sentence}");
+    }
+    let (status, _, after) = broker.http("POST", "/test/clock", r#"{"advance_ms": 30000}"#);
+    assert_eq!((status, &after["ahead_ms"]), (200, &30_000.into()));
+    assert!(after["now_ms"].as_i64().unwrap() >= before["now_ms"].as_i64().unwrap() + 30_000);
+    assert_eq!(heartbeat(&mut client, &joined), UNKNOWN_MEMBER_ID);
+}

@@ -1,4 +1,5 @@
-//! Wall clock as a seam: the log stamps producer activity and files with it, tests move it by hand.
+//! Time as a seam: the log stamps producer activity and files with it, the broker's deadlines are on it, tests move it by
+//! hand.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,6 +13,13 @@ pub trait Clock: Send + Sync {
     /// hand.
     fn elapsed(&self) -> Duration {
         Duration::from_millis(self.now_ms().unsigned_abs())
+    }
+
+    /// Now, for deadlines; never goes back. What waits for a deadline says so in the difference to this, and looks again
+    /// when somebody has moved the clock: a thread's own timer knows nothing of that.
+    #[expect(clippy::disallowed_methods, reason = "this is the one clock the lint points to")]
+    fn instant(&self) -> Instant {
+        Instant::now()
     }
 }
 

@@ -310,6 +310,14 @@ impl Store {
         cleaner::round(&self.engine)
     }
 
+    /// To be called when the clock was moved: what ages by itself is looked at now, not when its turn comes. Returns at once,
+    /// the store's threads do the work.
+    pub fn clock_moved(&self) {
+        self.engine.retention.all_changed();
+        self.engine.cleaner.notify();
+        self.engine.housekeeper.notify();
+    }
+
     /// Writes a checkpoint: the next start replays only what comes after.
     ///
     /// # Errors

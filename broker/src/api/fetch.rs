@@ -99,7 +99,7 @@ async fn long_poll(broker: Arc<Broker>, plan: Arc<Plan>, max_wait: Duration) -> 
 
 async fn wait_and_read(broker: &Arc<Broker>, plan: &Arc<Plan>, max_wait: Duration) -> FetchResponse {
     let subscription = broker.waits.subscribe(plan.partitions());
-    let deadline = tokio::time::sleep(max_wait);
+    let deadline = broker.sleep(max_wait);
     tokio::pin!(deadline);
     loop {
         if let Some(response) = read(broker, plan, false).await {

@@ -18,6 +18,7 @@ mod produce;
 mod read_committed;
 mod recompress;
 mod transactions;
+mod virtual_clock;
 
 use std::future::Future;
 use std::net::Ipv4Addr;

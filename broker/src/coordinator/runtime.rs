@@ -15,7 +15,7 @@ use super::group::{
 };
 use super::load::Entry;
 use super::partition_for;
-use super::shell::{Coordinator, Mailbox, Shell, now, unexpected};
+use super::shell::{Coordinator, Mailbox, Shell, unexpected};
 use super::state_log::StateLog;
 use crate::broker::Broker;
 use crate::partition::Waits;
@@ -78,6 +78,11 @@ impl Groups {
         self.mailbox.tell(GroupEvent::TopicDeleted { topic }).await;
     }
 
+    /// Has the coordinator act upon what is over by now, because the clock was moved.
+    pub(crate) async fn clock_moved(&self) {
+        self.mailbox.clock_moved().await;
+    }
+
     /// Ends the coordinator's thread. Called once, outside of any runtime, when no connection is left.
     pub(crate) fn stop(&self) {
         self.mailbox.stop();
@@ -88,6 +93,7 @@ impl Groups {
 pub(crate) struct GroupRuntime {
     store: Arc<Store>,
     topic_changes: Arc<TopicChanges>,
+    clock: Arc<dyn Clock>,
     coordinator: GroupCoordinator,
 }
 
@@ -107,9 +113,9 @@ impl GroupRuntime {
         }
         let partitions = config.partitions;
         let log = StateLog::new((OFFSETS_TOPIC, topics::create_internal), broker, store, waits, clock);
-        let coordinator = GroupCoordinator::new(config, now(), clock.now_ms());
+        let coordinator = GroupCoordinator::new(config, clock.instant(), clock.now_ms());
         let (store, topic_changes) = (Arc::clone(store), Arc::clone(topic_changes));
-        let mut groups = Self { store, topic_changes, coordinator };
+        let mut groups = Self { store, topic_changes, clock: Arc::clone(clock), coordinator };
         for topic in groups.store.topics() {
             groups.topic_changed(topic.name());
         }
@@ -130,7 +136,7 @@ impl GroupRuntime {
             partitions: i32::try_from(topic.partition_count()).unwrap_or(i32::MAX),
         });
         let changed = GroupEvent::TopicChanged { topic: name.to_owned(), info };
-        self.coordinator.handle(now(), Event::Own(changed));
+        self.coordinator.handle(self.clock.instant(), Event::Own(changed));
     }
 }
 

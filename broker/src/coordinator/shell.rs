@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use storage::VerificationGuard;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep_until;
+use tokio::time::sleep;
 
 use super::effect::{self, WaiterId};
 use super::event;
@@ -70,8 +70,13 @@ pub(crate) trait Coordinator: Sized + Send + 'static {
 }
 
 enum Message<C: Coordinator> {
-    Request { request: C::Request, asker: Asker<C::Response> },
+    Request {
+        request: C::Request,
+        asker: Asker<C::Response>,
+    },
     Event(C::Event),
+    /// Deadlines that are over by now are carried out before the answer.
+    ClockMoved(oneshot::Sender<()>),
     Stop,
 }
 
@@ -102,6 +107,15 @@ impl<C: Coordinator> Mailbox<C> {
     /// Tells the coordinator what happened.
     pub(super) async fn tell(&self, event: C::Event) {
         self.send(Message::Event(event)).await;
+    }
+
+    /// Has the coordinator look at its deadlines, because the clock was moved; returns when those that are over are carried
+    /// out. A coordinator that has stopped has none.
+    pub(super) async fn clock_moved(&self) {
+        let (done, handled) = oneshot::channel();
+        if self.0.send(Message::ClockMoved(done)).await.is_ok() && handled.await.is_err() {
+            tracing::debug!("the coordinator stopped before it looked at the clock");
+        }
     }
 
     async fn send(&self, message: Message<C>) {
@@ -184,13 +198,13 @@ impl<C: Coordinator> Shell<C> {
 
     /// Waits for the next thing to happen and takes it in; false when it is time to stop.
     async fn wait(&mut self) -> bool {
-        let timer = due(self.coordinator.next_timeout());
+        let timer = over(self.coordinator.next_timeout().map(|at| self.log.until(at)));
         let settled = self.log.oldest_settled();
         tokio::select! {
             message = self.mailbox.recv() => return message.is_some_and(|message| self.take_in(message)),
             () = timer => {
                 self.tell_wall_clock();
-                self.coordinator.handle_timeout(now());
+                self.coordinator.handle_timeout(self.log.now());
             }
             outcome = settled => {
                 let settled = self.log.take_settled(outcome);
@@ -215,13 +229,20 @@ impl<C: Coordinator> Shell<C> {
                 }
             }
             Message::Event(event) => self.handle(Event::<C>::Own(event)),
+            Message::ClockMoved(done) => {
+                self.coordinator.handle_timeout(self.log.now());
+                self.carry_out_effects();
+                if done.send(()).is_err() {
+                    tracing::debug!("whoever moved the clock does not wait");
+                }
+            }
             Message::Stop => return false,
         }
         true
     }
 
     pub(super) fn handle(&mut self, event: Event<C>) {
-        self.coordinator.handle(now(), event);
+        self.coordinator.handle(self.log.now(), event);
     }
 
     fn tell(&mut self, outcomes: Vec<Outcome>) {
@@ -290,7 +311,7 @@ impl<C: Coordinator> Shell<C> {
         let coordinator = &mut self.coordinator;
         let loaded = self.log.read(partition, |entry| {
             if let Some(event) = C::loaded(partition, entry) {
-                coordinator.handle(now(), event);
+                coordinator.handle(self.log.now(), event);
             }
         });
         match loaded {
@@ -319,15 +340,10 @@ impl Drop for EndsProcessOnPanic {
     }
 }
 
-/// Resolves at the deadline; never without one.
-async fn due(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => sleep_until(at.into()).await,
+/// Resolves after `wait`; never without one. A move of the clock is a message.
+async fn over(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => sleep(wait).await,
         None => std::future::pending().await,
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the coordinators' one look at the monotonic clock")]
-pub(super) fn now() -> Instant {
-    Instant::now()
 }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use protocol::ErrorCode;
 use protocol::record_batch_builder::RecordBatchBuilder;
@@ -80,6 +81,16 @@ impl StateLog {
 
     pub(super) fn wall_clock_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// The same clock, for deadlines.
+    pub(super) fn now(&self) -> Instant {
+        self.clock.instant()
+    }
+
+    /// How long to sleep until `deadline`, unless the clock is moved meanwhile.
+    pub(super) fn until(&self, deadline: Instant) -> Duration {
+        deadline.saturating_duration_since(self.now())
     }
 
     /// Resolves when the oldest append is settled; never when none is under way.

@@ -14,7 +14,7 @@ use storage::{Clock, Store};
 
 use super::markers::{Marked, Marker, MarkerWriter};
 use super::runtime::Groups;
-use super::shell::{Coordinator, Mailbox, Shell, now, unexpected};
+use super::shell::{Coordinator, Mailbox, Shell, unexpected};
 use super::state_log::StateLog;
 use super::transaction::{
     AddPartitions, Effect, Event, Markers, Partitions, ProducerIdAndEpoch, Request, Response, Ticket,
@@ -73,6 +73,11 @@ impl Transactions {
         }
     }
 
+    /// Has the coordinator act upon what is over by now, because the clock was moved.
+    pub(crate) async fn clock_moved(&self) {
+        self.0.clock_moved().await;
+    }
+
     /// Ends the coordinator's thread. Called once, outside of any runtime, when no connection is left.
     pub(crate) fn stop(&self) {
         self.0.stop();
@@ -112,7 +117,7 @@ impl TransactionRuntime {
             clock: Arc::clone(clock),
             groups: groups.clone(),
         };
-        let coordinator = TransactionCoordinator::new(config, now(), clock.now_ms());
+        let coordinator = TransactionCoordinator::new(config, clock.instant(), clock.now_ms());
         let (decided, completions) = (Vec::new(), FuturesUnordered::new());
         let transactions = Self { markers, coordinator, decided, completions };
         let (shell, mailbox) = Shell::load(transactions, log, partitions);
@@ -147,7 +152,7 @@ impl Coordinator for TransactionRuntime {
         match self.completions.next().await {
             Some((ticket, failed)) => {
                 let written = TransactionEvent::MarkersWritten { ticket, failed };
-                self.coordinator.handle(now(), Event::Own(written));
+                self.coordinator.handle(self.markers.clock.instant(), Event::Own(written));
             }
             None => std::future::pending().await,
         }

@@ -5,7 +5,7 @@
 use hyper::Method;
 
 use super::http::{Call, Failure, Outcome, Run, Verb, answer};
-use super::{groups, reset};
+use super::{clock, groups, reset};
 use crate::api::APIS;
 
 /// Every verb.
@@ -13,6 +13,8 @@ use crate::api::APIS;
 pub(super) static VERBS: &[Verb] = &[
     Verb { method: Method::GET, path: "/test/requests", query: &["key", "since"], run: Run::Now(requests) },
     Verb { method: Method::POST, path: "/test/reset", query: &[], run: Run::Later(|call| Box::pin(reset::reset(call))) },
+    Verb { method: Method::GET, path: "/test/clock", query: &[], run: Run::Now(clock::show) },
+    Verb { method: Method::POST, path: "/test/clock", query: &[], run: Run::Later(|call| Box::pin(clock::advance(call))) },
     Verb { method: Method::GET, path: "/test/groups/{group}/wait", query: &["state", "members", "timeout_ms"], run: Run::Later(|call| Box::pin(groups::wait(call))) },
     Verb { method: Method::POST, path: "/test/members/{group}/{member}/expire", query: &[], run: Run::Later(|call| Box::pin(groups::expire(call))) },
 ];

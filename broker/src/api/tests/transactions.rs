@@ -27,7 +27,7 @@ use storage::PartitionLog;
 use super::*;
 
 /// Producer id, epoch.
-type Producer = (i64, i16);
+pub(super) type Producer = (i64, i16);
 
 const OK: i16 = 0;
 
@@ -54,7 +54,7 @@ impl Client {
     }
 
     /// A producer, once the coordinator is done with its predecessor.
-    fn begin(&self, name: &str) -> Producer {
+    pub(super) fn begin(&self, name: &str) -> Producer {
         for _ in 0..1000 {
             match self.init(name, 4, None) {
                 (OK, producer) => return producer,
@@ -64,7 +64,7 @@ impl Client {
         panic!("the predecessor's transaction does not end");
     }
 
-    fn send_transactional(
+    pub(super) fn send_transactional(
         &self,
         version: i16,
         name: Option<&str>,
@@ -118,7 +118,7 @@ impl Client {
         partitions.map(|partition| partition.partition_error_code).collect()
     }
 
-    fn end(
+    pub(super) fn end(
         &self,
         version: i16,
         name: &str,
@@ -134,7 +134,7 @@ impl Client {
         (response.error_code, (response.producer_id.0, response.producer_epoch))
     }
 
-    fn state_of(&self, name: &str) -> (i16, String) {
+    pub(super) fn state_of(&self, name: &str) -> (i16, String) {
         let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![id(name)]);
         let response: DescribeTransactionsResponse = self.call(ApiKey::DescribeTransactions, 0, &request);
         let state = &response.transaction_states[0];
@@ -142,7 +142,7 @@ impl Client {
     }
 
     /// Waits until the transaction is in this state.
-    fn becomes(&self, name: &str, state: &str) {
+    pub(super) fn becomes(&self, name: &str, state: &str) {
         for _ in 0..10_000 {
             if self.state_of(name).1 == state {
                 return;
