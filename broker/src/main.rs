@@ -6,22 +6,29 @@ mod config_command;
 mod dev_command;
 mod find_command;
 mod log_command;
+mod manual_command;
 mod serve;
 mod server_arguments;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use config_command::ConfigArguments;
 use dev_command::DevArguments;
 use find_command::FindArguments;
 use log_command::LogArguments;
+use manual_command::{CompletionsArguments, ManArguments};
 use server_arguments::ServerArguments;
 
 /// A Kafka-protocol broker in one binary: one shared log, durable by default.
 #[derive(Debug, Parser)]
-#[command(name = "onelog", version, about, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "onelog",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Kafka's command line tools: onelog tool lists them, onelog topics --help shows one; a link called kafka-topics does too."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -37,6 +44,10 @@ enum Command {
     Config(ConfigArguments),
     /// Look into the log of a stopped broker: verify, dump, salvage
     Log(LogArguments),
+    /// Print what makes a shell complete the command lines of onelog and of Kafka's tools
+    Completions(CompletionsArguments),
+    /// Print the manual page, or write those of all commands and of Kafka's tools into a directory
+    Man(ManArguments),
     /// Find records by their key, in a stopped broker's directory or through a running broker
     Find(FindArguments),
 }
@@ -58,6 +69,14 @@ fn main() -> ExitCode {
         Some(Command::Log(arguments)) => return log_command::run(arguments),
         Some(Command::Find(arguments)) => find_command::run(arguments),
         Some(Command::Config(arguments)) => config_command::run(arguments),
+        Some(Command::Completions(arguments)) => manual_command::completions(
+            arguments,
+            Arguments::command(),
+            &tools::commands().collect::<Vec<_>>(),
+        ),
+        Some(Command::Man(arguments)) => {
+            manual_command::man(arguments, Arguments::command(), &tools::commands().collect::<Vec<_>>())
+        }
         Some(Command::Dev(arguments)) => dev_command::run(arguments),
         None => serve::run(arguments.server, &[], |_| Ok(())),
     };

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use kafka_protocol::messages::ApiKey;
 
 use crate::client::{ApiRange, Broker, Target};
@@ -21,6 +21,11 @@ const CLIENT_APIS: &[(i16, i16)] =
 struct Arguments {
     #[command(flatten)]
     connect: Connect,
+}
+
+/// The command line, for completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 pub(crate) fn run(line: Vec<OsString>, out: &mut dyn Write) -> Outcome {

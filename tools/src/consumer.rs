@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use crate::client::Client;
 use crate::failure::{Failure, Outcome};
@@ -81,6 +81,11 @@ struct Arguments {
     /// Accepted: there is nothing to skip
     #[arg(long)]
     skip_message_on_error: bool,
+}
+
+/// The command line, for completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 pub(crate) fn run(line: Vec<OsString>, out: &mut dyn Write) -> Outcome {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::clock;
 use crate::failure::{Failure, Outcome};
@@ -41,6 +41,11 @@ struct KafkaReady {
     expected_brokers: usize,
     /// Seconds to wait
     timeout: u64,
+}
+
+/// The command line, for completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 pub(crate) fn run(line: Vec<OsString>, _out: &mut dyn Write) -> Outcome {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use kafka_protocol::messages::DeleteRecordsRequest;
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use serde_json::Value;
@@ -27,6 +27,11 @@ struct Arguments {
     /// {"partitions": [{"topic": "a", "partition": 0, "offset": 5}], "version": 1}; offset -1 is the end
     #[arg(long, value_name = "FILE")]
     offset_json_file: PathBuf,
+}
+
+/// The command line, for completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 pub(crate) fn run(line: Vec<OsString>, out: &mut dyn Write) -> Outcome {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use serde_json::json;
 
 use crate::client::Cluster;
@@ -36,6 +36,11 @@ struct Arguments {
     /// JSON (not in Kafka's tool)
     #[arg(long)]
     json: bool,
+}
+
+/// The command line, for completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 pub(crate) fn run(line: Vec<OsString>, out: &mut dyn Write) -> Outcome {

@@ -29,4 +29,4 @@ mod text;
 mod time;
 mod topics;
 
-pub use registry::{by_name, names};
+pub use registry::{by_name, commands, names};

@@ -11,7 +11,7 @@ use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{InitProducerIdRequest, ProduceRequest, ProducerId};
 use protocol::record_batch_builder::RecordBatchBuilder;
@@ -77,6 +77,11 @@ struct Arguments {
     /// How long one request may take
     #[arg(long, value_name = "MS")]
     request_timeout_ms: Option<u64>,
+}
+
+/// The command line, for completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 pub(crate) fn run(line: Vec<OsString>, _out: &mut dyn Write) -> Outcome {

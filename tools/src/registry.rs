@@ -19,33 +19,73 @@ struct Tool {
     name: &'static str,
     /// One line for `onelog tool`.
     about: &'static str,
+    /// For completions and manual pages.
+    command: fn() -> clap::Command,
     /// Its arguments with the name as the first; where it writes what scripts read.
     run: fn(Vec<OsString>, &mut dyn Write) -> Outcome,
 }
 
 const TOOLS: &[Tool] = &[
-    Tool { name: "kafka-topics", about: "create, list, describe, alter and delete topics", run: topics::run },
-    Tool { name: "kafka-console-producer", about: "produce the lines of stdin", run: producer::run },
-    Tool { name: "kafka-console-consumer", about: "print records", run: consumer::run },
+    Tool {
+        name: "kafka-topics",
+        about: "create, list, describe, alter and delete topics",
+        command: topics::command,
+        run: topics::run,
+    },
+    Tool {
+        name: "kafka-console-producer",
+        about: "produce the lines of stdin",
+        command: producer::command,
+        run: producer::run,
+    },
+    Tool {
+        name: "kafka-console-consumer",
+        about: "print records",
+        command: consumer::command,
+        run: consumer::run,
+    },
     Tool {
         name: "kafka-consumer-groups",
         about: "list and describe groups, move and delete their offsets",
+        command: groups::command,
         run: groups::run,
     },
-    Tool { name: "kafka-configs", about: "show and change configs", run: configs::run },
+    Tool {
+        name: "kafka-configs",
+        about: "show and change configs",
+        command: configs::command,
+        run: configs::run,
+    },
     Tool {
         name: "kafka-get-offsets",
         about: "the ends, beginnings or offsets at a time of partitions",
+        command: get_offsets::command,
         run: get_offsets::run,
     },
-    Tool { name: "kafka-delete-records", about: "delete records before an offset", run: delete_records::run },
+    Tool {
+        name: "kafka-delete-records",
+        about: "delete records before an offset",
+        command: delete_records::command,
+        run: delete_records::run,
+    },
     Tool {
         name: "kafka-broker-api-versions",
         about: "the APIs of each broker and their versions",
+        command: api_versions::command,
         run: api_versions::run,
     },
-    Tool { name: "kafka-storage", about: "random-uuid; format and info for scripts", run: storage_tool::run },
-    Tool { name: "cub", about: "kafka-ready: wait until brokers answer", run: cub::run },
+    Tool {
+        name: "kafka-storage",
+        about: "random-uuid; format and info for scripts",
+        command: storage_tool::command,
+        run: storage_tool::run,
+    },
+    Tool {
+        name: "cub",
+        about: "kafka-ready: wait until brokers answer",
+        command: cub::command,
+        run: cub::run,
+    },
 ];
 
 /// The names that a link to the binary may have.
@@ -53,11 +93,22 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     TOOLS.iter().map(|tool| tool.name)
 }
 
+/// The name of each tool and its command line, under that name.
+pub fn commands() -> impl Iterator<Item = (&'static str, clap::Command)> {
+    TOOLS.iter().map(|tool| (tool.name, (tool.command)().name(tool.name)))
+}
+
 /// Runs the tool that `arguments` (the program's own name first) ask for; `None` when they ask for none.
 pub fn by_name(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let (tool, rest) = match choose(&arguments)? {
         Choice::Tool(tool, skipped) => (tool, &arguments[skipped..]),
+        Choice::List { names_only } => {
+            let text = if names_only { names().map(|name| format!("{name}\n")).collect() } else { help() };
+            // A closed terminal is nobody to tell.
+            drop(io::stdout().lock().write_all(text.as_bytes()));
+            return Some(ExitCode::SUCCESS);
+        }
         Choice::Unknown(asked) => {
             report(&Failure::new(format!("there is no tool {asked:?}; there are: {}", known())));
             return Some(ExitCode::FAILURE);
@@ -74,6 +125,10 @@ enum Choice<'a> {
     /// The tool and how many arguments name it.
     Tool(&'static Tool, usize),
     Unknown(&'a str),
+    /// Which tools there are.
+    List {
+        names_only: bool,
+    },
 }
 
 fn choose(arguments: &[OsString]) -> Option<Choice<'_>> {
@@ -84,6 +139,9 @@ fn choose(arguments: &[OsString]) -> Option<Choice<'_>> {
     let first = arguments.get(1)?.to_str()?;
     if first == "tool" {
         let asked = arguments.get(2).and_then(|word| word.to_str()).unwrap_or_default();
+        if matches!(asked, "" | "-h" | "--help" | "--names") {
+            return Some(Choice::List { names_only: asked == "--names" });
+        }
         return Some(short(asked).map_or(Choice::Unknown(asked), |tool| Choice::Tool(tool, 3)));
     }
     short(first).map(|tool| Choice::Tool(tool, 2))
@@ -96,6 +154,13 @@ fn find(name: &str) -> Option<&'static Tool> {
 
 fn short(name: &str) -> Option<&'static Tool> {
     find(name).or_else(|| find(&format!("kafka-{name}")))
+}
+
+fn help() -> String {
+    format!(
+        "Kafka's command line tools. `--help` of each lists its flags; `kafka-` may be left out.\n\nUsage: onelog tool <TOOL> [ARGUMENTS]\n       onelog tool --names\n\nTools:{}\n",
+        known()
+    )
 }
 
 fn known() -> String {
@@ -137,6 +202,7 @@ mod tests {
         match choose(&arguments)? {
             Choice::Tool(tool, skipped) => Some((tool.name, skipped)),
             Choice::Unknown(_) => Some(("unknown", 0)),
+            Choice::List { names_only } => Some((if names_only { "names" } else { "list" }, 0)),
         }
     }
 
@@ -148,6 +214,8 @@ mod tests {
         assert_eq!(chosen("onelog tool topics"), Some(("kafka-topics", 3)));
         assert_eq!(chosen("onelog topics"), Some(("kafka-topics", 2)));
         assert_eq!(chosen("onelog tool nothing"), Some(("unknown", 0)));
+        assert_eq!(chosen("onelog tool"), Some(("list", 0)));
+        assert_eq!(chosen("onelog tool --names"), Some(("names", 0)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::failure::{Failure, Outcome};
 use crate::{options, text};
@@ -67,6 +67,11 @@ struct Info {
     /// The broker's server.properties
     #[arg(short = 'c', long, value_name = "FILE")]
     config: PathBuf,
+}
+
+/// The command line, for completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 pub(crate) fn run(line: Vec<OsString>, out: &mut dyn Write) -> Outcome {

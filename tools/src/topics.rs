@@ -6,7 +6,7 @@ mod describe;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use kafka_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
 };
@@ -96,6 +96,11 @@ struct Arguments {
     /// With --list and --describe: JSON (not in Kafka's tool)
     #[arg(long)]
     json: bool,
+}
+
+/// The command line, for completions and manual pages.
+pub(crate) fn command() -> clap::Command {
+    Arguments::command()
 }
 
 pub(crate) fn run(line: Vec<OsString>, out: &mut dyn Write) -> Outcome {
