@@ -5,9 +5,12 @@
 package onelog
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,12 +20,16 @@ import (
 	"time"
 )
 
-const stopLimit = 10 * time.Second
+const (
+	stopLimit    = 10 * time.Second
+	controlLimit = 60 * time.Second
+)
 
 type settings struct {
 	binary       string
 	topics       []string
 	overrides    []string
+	testMode     bool
 	startTimeout time.Duration
 }
 
@@ -39,6 +46,11 @@ func Override(key, value string) Option {
 	return func(s *settings) { s.overrides = append(s.overrides, key+"="+value) }
 }
 
+// TestMode serves the control API, for Control and Reset.
+func TestMode() Option {
+	return func(s *settings) { s.testMode = true }
+}
+
 // Binary is started instead of what ONELOG_BIN or PATH name.
 func Binary(path string) Option {
 	return func(s *settings) { s.binary = path }
@@ -52,6 +64,7 @@ func StartTimeout(limit time.Duration) Option {
 // Broker is a running broker.
 type Broker struct {
 	address string
+	admin   string
 	process *exec.Cmd
 	ended   chan struct{}
 	log     *os.File
@@ -108,7 +121,7 @@ func StartBroker(options ...Option) (*Broker, error) {
 		process.Wait()
 		close(broker.ended)
 	}()
-	if err := broker.waitUntilReady(binary, ready, s.startTimeout); err != nil {
+	if err := broker.waitUntilReady(binary, ready, s.startTimeout, s.testMode); err != nil {
 		broker.Stop()
 		return nil, err
 	}
@@ -117,6 +130,48 @@ func StartBroker(options ...Option) (*Broker, error) {
 
 // BootstrapServers is host:port for clients.
 func (b *Broker) BootstrapServers() string { return b.address }
+
+// Control asks the control API, for example Control("GET", "/test/requests?key=produce", nil, &answer). A body or an answer of nil is
+// left out. The error has the broker's sentence.
+func (b *Broker) Control(method, path string, body, answer any) error {
+	if b.admin == "" {
+		return errors.New("the control API is not served: start the broker with onelog.TestMode()")
+	}
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	request, err := http.NewRequest(method, "http://"+b.admin+path, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	// Without the proxies of the environment and without connections that stay: the broker is on this machine and goes soon.
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: controlLimit}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		var refusal struct{ Error string }
+		if err := json.NewDecoder(response.Body).Decode(&refusal); err != nil {
+			return fmt.Errorf("%s %s: %s", method, path, response.Status)
+		}
+		return fmt.Errorf("%s %s: %s", method, path, refusal.Error)
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.NewDecoder(response.Body).Decode(answer)
+}
+
+// Reset makes the broker as if it had just been started empty, but for keepTopics.
+func (b *Broker) Reset(keepTopics ...string) error {
+	return b.Control("POST", "/test/reset", map[string]any{"keep_topics": append([]string{}, keepTopics...)}, nil)
+}
 
 // Log is what the broker has said so far; nothing once it is stopped.
 func (b *Broker) Log() string {
@@ -139,12 +194,18 @@ func (b *Broker) Stop() {
 	b.log.Close()
 }
 
-func (b *Broker) waitUntilReady(binary, ready string, limit time.Duration) error {
+func (b *Broker) waitUntilReady(binary, ready string, limit time.Duration, testMode bool) error {
 	deadline := time.After(limit)
 	for {
 		text, err := os.ReadFile(ready)
 		if err == nil {
-			b.address, _, _ = strings.Cut(string(text), "\n")
+			lines := strings.Split(string(text), "\n")
+			b.address = lines[0]
+			for _, line := range lines[1:] {
+				if admin, found := strings.CutPrefix(line, "admin "); found && testMode {
+					b.admin = admin
+				}
+			}
 			return nil
 		}
 		if !errors.Is(err, os.ErrNotExist) {
@@ -182,6 +243,9 @@ func (s *settings) arguments(ready string) []string {
 	arguments := []string{"dev", "--ready-file", ready}
 	if len(s.topics) > 0 {
 		arguments = append(arguments, "--topics", strings.Join(s.topics, ","))
+	}
+	if s.testMode {
+		arguments = append(arguments, "--test-mode")
 	}
 	for _, override := range s.overrides {
 		arguments = append(arguments, "--override", override)

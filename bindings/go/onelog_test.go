@@ -46,6 +46,26 @@ func TestBrokerServesUntilItsTestEnds(t *testing.T) {
 	}
 }
 
+func TestControlAndResetReachTheBroker(t *testing.T) {
+	broker := onelog.Start(t, onelog.Topics("orders", "kept"), onelog.TestMode())
+	var reset struct {
+		TopicsDeleted []string `json:"topics_deleted"`
+	}
+	body := map[string]any{"keep_topics": []string{"kept"}}
+	if err := broker.Control("POST", "/test/reset", body, &reset); err != nil || len(reset.TopicsDeleted) != 1 {
+		t.Fatalf("%v %v", reset, err)
+	}
+	if err := broker.Reset(); err != nil {
+		t.Fatal(err)
+	}
+	if err := broker.Reset("kept"); err == nil || !strings.Contains(err.Error(), "kept") {
+		t.Fatalf("a topic that is gone was kept: %v", err)
+	}
+	if err := onelog.Start(t).Reset(); err == nil || !strings.Contains(err.Error(), "onelog.TestMode()") {
+		t.Fatalf("reset without test mode: %v", err)
+	}
+}
+
 func TestStopTwiceIsHarmless(t *testing.T) {
 	broker, err := onelog.StartBroker()
 	if err != nil {

@@ -4,6 +4,8 @@ export interface StartOptions {
   topics?: readonly string[];
   /** Keys of Kafka's `server.properties`. */
   overrides?: Readonly<Record<string, string | number | boolean>>;
+  /** Serves the control API, for `control` and `reset`. */
+  testMode?: boolean;
   /** Started instead of what `ONELOG_BIN` or `PATH` name. */
   binary?: string;
   /** How long the start may take; 30 seconds unless it is said. */
@@ -17,6 +19,10 @@ export class TestBroker {
   static start(options?: StartOptions): Promise<TestBroker>;
   /** `host:port` for clients. */
   readonly bootstrapServers: string;
+  /** Asks the control API, for example `control('GET', '/test/requests?key=produce')`. Rejects with the broker's sentence. */
+  control(method: string, path: string, body?: unknown): Promise<any>;
+  /** Makes the broker as if it had just been started empty, but for `keepTopics`; says what went. */
+  reset(options?: { keepTopics?: readonly string[] }): Promise<any>;
   /** What the broker has said so far; nothing once it is stopped. */
   log(): string;
   /** Stops the broker and waits until it is gone. Harmless when it is stopped already. */

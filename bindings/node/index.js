@@ -13,6 +13,7 @@ Symbol.asyncDispose ??= Symbol('Symbol.asyncDispose');
 
 export class TestBroker {
   #address;
+  #admin;
   #process;
   #ended;
   #log;
@@ -28,13 +29,13 @@ export class TestBroker {
     });
   }
 
-  static async start({ topics = [], overrides = {}, binary = findBinary(), startTimeoutMs = 30_000 } = {}) {
+  static async start({ topics = [], overrides = {}, testMode = false, binary = findBinary(), startTimeoutMs = 30_000 } = {}) {
     // The folder goes as soon as the broker serves, so that nothing can leave it behind; the log stays readable.
     const folder = mkdtempSync(join(tmpdir(), 'onelog-'));
     try {
       const ready = join(folder, 'ready');
       const output = openSync(join(folder, 'log'), 'a+');
-      const process = spawn(binary, commandLine(ready, topics, overrides), {
+      const process = spawn(binary, commandLine(ready, topics, overrides, testMode), {
         stdio: ['ignore', 'ignore', output],
         env: environment(),
         // A group of its own: Ctrl-C at the terminal is for the tests, which then stop the broker.
@@ -42,7 +43,9 @@ export class TestBroker {
       });
       const broker = new TestBroker(STARTED, process, output);
       try {
-        broker.#address = await broker.#ready(binary, ready, startTimeoutMs);
+        const [address, ...more] = await broker.#ready(binary, ready, startTimeoutMs);
+        broker.#address = address;
+        if (testMode) broker.#admin = more.find((line) => line.startsWith('admin '))?.slice('admin '.length);
       } catch (error) {
         await broker.stop();
         throw error;
@@ -57,6 +60,22 @@ export class TestBroker {
 
   get bootstrapServers() {
     return this.#address;
+  }
+
+  async control(method, path, body) {
+    if (this.#admin === undefined) throw new Error('the control API is not served: start the broker with { testMode: true }');
+    const answer = await fetch(`http://${this.#admin}${path}`, {
+      method,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      headers: { connection: 'close' },
+    });
+    const content = await answer.json();
+    if (!answer.ok) throw new Error(`${method} ${path}: ${content.error}`);
+    return content;
+  }
+
+  reset({ keepTopics = [] } = {}) {
+    return this.control('POST', '/test/reset', { keep_topics: keepTopics });
   }
 
   log() {
@@ -90,7 +109,7 @@ export class TestBroker {
       if (ended) throw new Error(`${binary} ended at its start with ${ended.status}:\n${this.log()}`);
       if (performance.now() > deadline) throw new Error(`${binary} does not serve after ${limitMs} ms:\n${this.log()}`);
     }
-    return readFileSync(ready, 'utf8').split('\n')[0];
+    return readFileSync(ready, 'utf8').split('\n');
   }
 }
 
@@ -123,9 +142,10 @@ function isProgram(file) {
   }
 }
 
-function commandLine(ready, topics, overrides) {
+function commandLine(ready, topics, overrides, testMode) {
   const line = ['dev', '--ready-file', ready];
   if (topics.length > 0) line.push('--topics', topics.join(','));
+  if (testMode) line.push('--test-mode');
   for (const [key, value] of Object.entries(overrides)) line.push('--override', `${key}=${value}`);
   return line;
 }

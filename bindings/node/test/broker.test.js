@@ -25,6 +25,18 @@ test('a broker serves until it is stopped', async () => {
   assert.equal(await connects(broker.bootstrapServers), false);
 });
 
+test('control and reset reach the broker', async (t) => {
+  const broker = await TestBroker.start({ topics: ['orders', 'kept'], testMode: true });
+  t.after(() => broker.stop());
+  assert.deepEqual((await broker.control('GET', '/test/requests?key=produce')).requests, []);
+  assert.deepEqual((await broker.reset({ keepTopics: ['kept'] })).topics_deleted, ['orders']);
+  assert.deepEqual((await broker.reset()).topics_deleted, ['kept']);
+  await assert.rejects(broker.reset({ keepTopics: ['kept'] }), /POST \/test\/reset: .*kept/);
+  const plain = await TestBroker.start();
+  t.after(() => plain.stop());
+  await assert.rejects(plain.reset(), /testMode: true/);
+});
+
 test('a disposed broker is stopped', async () => {
   const broker = await TestBroker.start();
   await broker[Symbol.asyncDispose]();

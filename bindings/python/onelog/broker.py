@@ -5,13 +5,16 @@ The process ends with the one that started it, whatever ends that, and leaves no
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
-from typing import IO, Iterable, Mapping, Optional, Union
+from typing import IO, Any, Iterable, Mapping, Optional, Union
 
 
 class BrokerError(RuntimeError):
@@ -22,7 +25,7 @@ class TestBroker:
     """A broker of its own for a test, on a free port with its data in memory. A context manager, or ``start`` and ``stop``.
 
     ``topics`` are made at the start, each ``NAME[:PARTITIONS]``. ``overrides`` are keys of Kafka's ``server.properties``.
-    ``binary`` wins over ``ONELOG_BIN`` and ``PATH``.
+    ``test_mode`` serves the control API, for ``control`` and ``reset``. ``binary`` wins over ``ONELOG_BIN`` and ``PATH``.
     """
 
     __test__ = False  # pytest collects classes by their name
@@ -31,16 +34,19 @@ class TestBroker:
         self,
         topics: Iterable[str] = (),
         overrides: Optional[Mapping[str, object]] = None,
+        test_mode: bool = False,
         binary: Optional[Union[str, Path]] = None,
         start_timeout: float = 30.0,
     ) -> None:
         self._topics = list(topics)
         self._overrides = dict(overrides or {})
+        self._test_mode = test_mode
         self._binary = binary
         self._start_timeout = start_timeout
         self._process: Optional[subprocess.Popen] = None
         self._log: Optional[IO[bytes]] = None
         self._address: Optional[str] = None
+        self._admin: Optional[str] = None
 
     @property
     def bootstrap_servers(self) -> str:
@@ -55,6 +61,28 @@ class TestBroker:
             return ""
         self._log.seek(0)
         return self._log.read().decode("utf-8", "replace")
+
+    def control(self, method: str, path: str, body: Optional[Mapping[str, Any]] = None) -> dict[str, Any]:
+        """Asks the control API, for example ``control("GET", "/test/requests?key=produce")``; its answer.
+
+        Raises ``BrokerError`` with the broker's sentence when it refuses, or when the broker was not started with ``test_mode=True``.
+        """
+        if self._admin is None:
+            raise BrokerError("the control API is not served: start the broker with test_mode=True")
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://{self._admin}{path}", data, method=method)
+        # Without the proxies of the environment: the broker is on this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise BrokerError(f"{method} {path}: {json.load(error)['error']}") from None
+
+    def reset(self, keep_topics: Iterable[str] = ()) -> dict[str, Any]:
+        """Makes the broker as if it had just been started empty, but for ``keep_topics``; says what went."""
+        return self.control("POST", "/test/reset", {"keep_topics": list(keep_topics)})
 
     def start(self) -> TestBroker:
         """Starts the broker; when this returns it serves. Raises ``BrokerError`` with the broker's own words."""
@@ -79,7 +107,9 @@ class TestBroker:
                     raise BrokerError(f"{binary} cannot be started: {error}") from error
             self._log = open(log, "rb")
             try:
-                self._address = self._wait_until_ready(binary, ready)
+                self._address, *more = self._wait_until_ready(binary, ready)
+                admin = [line.removeprefix("admin ") for line in more if line.startswith("admin ")]
+                self._admin = admin[0] if admin and self._test_mode else None
             except BaseException:
                 self.stop()
                 raise
@@ -87,7 +117,7 @@ class TestBroker:
 
     def stop(self) -> None:
         """Stops the broker and waits until it is gone. Harmless when it does not run."""
-        process, self._process, self._address = self._process, None, None
+        process, self._process, self._address, self._admin = self._process, None, None, None
         if process is not None:
             process.terminate()
             try:
@@ -109,12 +139,14 @@ class TestBroker:
         command = [binary, "dev", "--ready-file", str(ready)]
         if self._topics:
             command += ["--topics", ",".join(self._topics)]
+        if self._test_mode:
+            command.append("--test-mode")
         for key, value in self._overrides.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["--override", f"{key}={text}"]
         return command
 
-    def _wait_until_ready(self, binary: str, ready: Path) -> str:
+    def _wait_until_ready(self, binary: str, ready: Path) -> list[str]:
         deadline = time.monotonic() + self._start_timeout
         while not ready.exists():
             status = self._process.poll()
@@ -123,7 +155,7 @@ class TestBroker:
             if time.monotonic() > deadline:
                 raise BrokerError(f"{binary} does not serve after {self._start_timeout:g} s:\n{self.log()}")
             time.sleep(0.002)
-        return ready.read_text().splitlines()[0]
+        return ready.read_text().splitlines()
 
 
 def find_binary() -> str:

@@ -46,6 +46,26 @@ def test_what_is_produced_is_consumed(onelog_broker):
     assert len(topics["greetings"].partitions) == 3
 
 
+@pytest.mark.onelog(topics=["orders", "kept"], test_mode=True)
+def test_control_shows_what_was_sent_and_reset_empties_the_broker(onelog_broker):
+    producer = Producer({"bootstrap.servers": onelog_broker.bootstrap_servers, "client.id": "shop"})
+    producer.produce("orders", "first")
+    assert producer.flush(10) == 0
+    requests = onelog_broker.control("GET", "/test/requests?key=produce")["requests"]
+    assert [(request["client_id"], request["topics"][0]["topic"]) for request in requests] == [("shop", "orders")]
+    assert onelog_broker.reset(keep_topics=["kept"])["topics_deleted"] == ["orders"]
+    assert onelog_broker.control("GET", "/test/requests?key=produce")["requests"] == []
+    admin = AdminClient({"bootstrap.servers": onelog_broker.bootstrap_servers})
+    assert set(admin.list_topics(timeout=10).topics) == {"kept"}
+
+
+def test_refused_control_raises_the_sentence_of_the_broker(onelog_broker):
+    with pytest.raises(BrokerError, match="test_mode=True"):
+        onelog_broker.reset()
+    with TestBroker(test_mode=True) as broker, pytest.raises(BrokerError, match="no-such"):
+        broker.reset(keep_topics=["no-such"])
+
+
 def test_two_brokers_have_nothing_in_common():
     with TestBroker(topics=["a"]) as first, TestBroker(topics=["b"]) as second:
         assert first.bootstrap_servers != second.bootstrap_servers

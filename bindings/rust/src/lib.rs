@@ -8,13 +8,15 @@
 //! # }
 //! ```
 //!
-//! `binary` finds the program, `test_broker` runs it. Invariant: a broker ends with its [`TestBroker`] and with the process that
+//! `binary` finds the program, `test_broker` runs it, `control` asks it in test mode. Invariant: a broker ends with its [`TestBroker`] and with the process that
 //! started it, whatever ends that, and leaves nothing behind.
 #![forbid(unsafe_code)]
 
 mod binary;
+mod control;
 mod error;
 mod test_broker;
 
+pub use control::ControlError;
 pub use error::StartError;
 pub use test_broker::{Builder, TestBroker};

@@ -10,17 +10,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::{StartError, binary};
+use crate::{ControlError, StartError, binary, control};
 
 const PAUSE: Duration = Duration::from_millis(2);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+const RESET: &str = "/test/reset";
 
 /// A broker of its own for a test, on a free port with its data in memory. Dropping it stops it.
 #[derive(Debug)]
 pub struct TestBroker {
     address: String,
+    admin: Option<String>,
     process: Child,
     log: File,
 }
@@ -54,6 +57,54 @@ impl TestBroker {
         &self.address
     }
 
+    /// Asks the control API, for example `control("GET", "/test/requests?key=produce", None)`; on any async runtime.
+    ///
+    /// # Errors
+    /// See [`ControlError`]; a refusal has the broker's sentence.
+    pub async fn control(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, ControlError> {
+        let admin = self.admin()?.to_owned();
+        let (method, path) = (method.to_owned(), path.to_owned());
+        on_a_thread(move || control::ask(&admin, &method, &path, body.as_ref())).await?
+    }
+
+    /// The same without `async`.
+    ///
+    /// # Errors
+    /// As [`TestBroker::control`].
+    pub fn control_blocking(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ControlError> {
+        control::ask(self.admin()?, method, path, body)
+    }
+
+    /// Makes the broker as if it had just been started empty, but for `keep_topics`; says what went.
+    ///
+    /// # Errors
+    /// As [`TestBroker::control`].
+    pub async fn reset(&self, keep_topics: &[&str]) -> Result<Value, ControlError> {
+        self.control("POST", RESET, Some(json!({ "keep_topics": keep_topics }))).await
+    }
+
+    /// The same without `async`.
+    ///
+    /// # Errors
+    /// As [`TestBroker::control`].
+    pub fn reset_blocking(&self, keep_topics: &[&str]) -> Result<Value, ControlError> {
+        self.control_blocking("POST", RESET, Some(&json!({ "keep_topics": keep_topics })))
+    }
+
+    fn admin(&self) -> Result<&str, ControlError> {
+        self.admin.as_deref().ok_or(ControlError::NotServed)
+    }
+
     /// What the broker has said so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -73,12 +124,19 @@ pub struct Builder {
     binary: Option<PathBuf>,
     topics: Vec<String>,
     configs: Vec<(String, String)>,
+    test_mode: bool,
     start_timeout: Duration,
 }
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { binary: None, topics: Vec::new(), configs: Vec::new(), start_timeout: Duration::from_secs(30) }
+        Self {
+            binary: None,
+            topics: Vec::new(),
+            configs: Vec::new(),
+            test_mode: false,
+            start_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -94,6 +152,13 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, key: impl Into<String>, value: impl Display) -> Self {
         self.configs.push((key.into(), value.to_string()));
+        self
+    }
+
+    /// Serves the control API, for [`TestBroker::control`] and [`TestBroker::reset`].
+    #[must_use]
+    pub fn test_mode(mut self) -> Self {
+        self.test_mode = true;
         self
     }
 
@@ -116,12 +181,7 @@ impl Builder {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(self) -> Result<TestBroker, StartError> {
-        let (sender, receiver) = oneshot::channel();
-        // A broker that nobody waits for any more is dropped with the value that could not be sent.
-        thread::Builder::new()
-            .name("onelog start".to_owned())
-            .spawn(move || drop(sender.send(self.start_blocking())))?;
-        receiver.await.map_err(io::Error::other)?
+        on_a_thread(move || self.start_blocking()).await?
     }
 
     /// Starts the broker; on return it serves.
@@ -146,7 +206,12 @@ impl Builder {
             Err(source) => return Err(StartError::NotStarted { binary, source }),
         };
         match self.wait_until_ready(binary, &mut process, &ready, &log) {
-            Ok(address) => Ok(TestBroker { address, process, log }),
+            Ok(text) => {
+                let mut lines = text.lines();
+                let address = lines.next().unwrap_or_default().to_owned();
+                let admin = lines.find_map(|line| line.strip_prefix("admin ")).filter(|_| self.test_mode);
+                Ok(TestBroker { address, admin: admin.map(str::to_owned), process, log })
+            }
             Err(error) => {
                 stop(&mut process);
                 Err(error)
@@ -159,6 +224,9 @@ impl Builder {
         command.arg("dev").arg("--ready-file").arg(ready);
         if !self.topics.is_empty() {
             command.arg("--topics").arg(self.topics.join(","));
+        }
+        if self.test_mode {
+            command.arg("--test-mode");
         }
         for (key, value) in &self.configs {
             command.arg("--override").arg(format!("{key}={value}"));
@@ -183,21 +251,28 @@ impl Builder {
     ) -> Result<String, StartError> {
         let limit = self.start_timeout;
         let mut ended = None;
-        let address = within(limit, || {
+        let text = within(limit, || {
             ended = process.try_wait()?;
             match fs::read_to_string(ready) {
-                Ok(text) => Ok(Some(text.lines().next().map(str::to_owned))),
+                Ok(text) => Ok(Some(Some(text))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ended.map(|_| None)),
                 Err(error) => Err(error),
             }
         })?;
         let log = || read_log(log);
-        match (address, ended) {
-            (Some(Some(address)), _) => Ok(address),
+        match (text, ended) {
+            (Some(Some(text)), _) => Ok(text),
             (_, Some(status)) => Err(StartError::Ended { binary, status, log: log() }),
             _ => Err(StartError::Late { binary, limit, log: log() }),
         }
     }
+}
+
+/// What `work` returns: a thread waits for it, not the executor. A broker that nobody waits for any more is dropped, and so stopped.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (sender, receiver) = oneshot::channel();
+    thread::Builder::new().name("onelog".to_owned()).spawn(move || drop(sender.send(work())))?;
+    receiver.await.map_err(io::Error::other)
 }
 
 /// Asks it to end, and makes it end when it does not.

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use onelog::{StartError, TestBroker};
+use onelog::{ControlError, StartError, TestBroker};
 
 fn connects(address: &str) -> bool {
     TcpStream::connect(address).is_ok()
@@ -28,6 +28,25 @@ fn two_brokers_are_started_side_by_side_on_one_thread() {
     let (first, second) = (first.unwrap(), second.unwrap());
     assert!(connects(first.bootstrap_servers()) && connects(second.bootstrap_servers()));
     assert_ne!(first.bootstrap_servers(), second.bootstrap_servers());
+}
+
+#[test]
+fn control_and_reset_reach_the_broker() {
+    let broker = TestBroker::builder().topics(["orders", "kept"]).test_mode().start_blocking().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let requests = runtime.block_on(broker.control("GET", "/test/requests?key=produce", None)).unwrap();
+    assert_eq!(requests["requests"], serde_json::json!([]));
+    let reset = broker.reset_blocking(&["kept"]).unwrap();
+    assert_eq!(reset["topics_deleted"], serde_json::json!(["orders"]));
+    runtime.block_on(broker.reset(&[])).unwrap();
+    let refused = broker.reset_blocking(&["kept"]).unwrap_err().to_string();
+    assert!(refused.starts_with("POST /test/reset: ") && refused.contains("kept"), "{refused}");
+}
+
+#[test]
+fn control_without_test_mode_says_how_to_get_it() {
+    let broker = TestBroker::start_blocking().unwrap();
+    assert!(matches!(broker.reset_blocking(&[]), Err(ControlError::NotServed)));
 }
 
 #[test]

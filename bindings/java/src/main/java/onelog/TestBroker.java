@@ -4,6 +4,10 @@ import java.io.File;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.io.UncheckedIOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,6 +15,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
  * A Kafka-protocol broker of its own for a test, on a free port with its data in memory: a process of the {@code onelog} binary. It
@@ -19,13 +25,16 @@ import java.util.concurrent.TimeUnit;
 public final class TestBroker implements AutoCloseable {
     private static final int STOP_LIMIT_SECONDS = 10;
     private static final int PAUSE_MS = 2;
+    private static final Duration CONTROL_LIMIT = Duration.ofSeconds(60);
 
     private final String bootstrapServers;
+    private final String admin;
     private final Process process;
     private final RandomAccessFile log;
 
-    private TestBroker(String bootstrapServers, Process process, RandomAccessFile log) {
+    private TestBroker(String bootstrapServers, String admin, Process process, RandomAccessFile log) {
         this.bootstrapServers = bootstrapServers;
+        this.admin = admin;
         this.process = process;
         this.log = log;
     }
@@ -72,8 +81,10 @@ public final class TestBroker implements AutoCloseable {
         RandomAccessFile words = new RandomAccessFile(log, "r");
         try {
             process.getOutputStream().close();
-            String address = waitUntilReady(settings, binary, ready, process, words);
-            return new TestBroker(address, process, words);
+            List<String> lines = waitUntilReady(settings, binary, ready, process, words);
+            Stream<String> admin = lines.stream().filter(line -> settings.testMode && line.startsWith("admin "));
+            String adminAddress = admin.map(line -> line.substring("admin ".length())).findFirst().orElse(null);
+            return new TestBroker(lines.get(0), adminAddress, process, words);
         } catch (IOException | RuntimeException error) {
             stop(process);
             words.close();
@@ -81,7 +92,7 @@ public final class TestBroker implements AutoCloseable {
         }
     }
 
-    private static String waitUntilReady(Settings settings, String binary, Path ready, Process process, RandomAccessFile log)
+    private static List<String> waitUntilReady(Settings settings, String binary, Path ready, Process process, RandomAccessFile log)
             throws IOException {
         long began = System.nanoTime();
         while (!Files.exists(ready)) {
@@ -99,12 +110,48 @@ public final class TestBroker implements AutoCloseable {
                 throw new OnelogException("interrupted while " + binary + " started", error);
             }
         }
-        return Files.readAllLines(ready).get(0);
+        return Files.readAllLines(ready);
     }
 
     /** {@code host:port} for clients. */
     public String bootstrapServers() {
         return bootstrapServers;
+    }
+
+    /**
+     * Asks the control API, for example {@code control("GET", "/test/requests?key=produce", "")}.
+     *
+     * @param body JSON, or empty
+     * @return JSON
+     * @throws OnelogException with the broker's answer when it refuses, or when it was not started in test mode
+     */
+    public String control(String method, String path, String body) {
+        if (admin == null) {
+            throw new OnelogException("the control API is not served: start the broker with Settings.testMode()");
+        }
+        // The broker is on this machine: no proxy.
+        HttpClient client = HttpClient.newBuilder().proxy(HttpClient.Builder.NO_PROXY).version(HttpClient.Version.HTTP_1_1).build();
+        HttpRequest request = HttpRequest.newBuilder(URI.create("http://" + admin + path)).timeout(CONTROL_LIMIT)
+                .method(method, HttpRequest.BodyPublishers.ofString(body)).build();
+        try {
+            HttpResponse<String> answer = client.send(request, HttpResponse.BodyHandlers.ofString());
+            if (answer.statusCode() != 200) {
+                throw new OnelogException(method + " " + path + ": " + answer.body());
+            }
+            return answer.body();
+        } catch (IOException error) {
+            throw new UncheckedIOException(error);
+        } catch (InterruptedException error) {
+            Thread.currentThread().interrupt();
+            throw new OnelogException("interrupted while " + method + " " + path + " was asked", error);
+        }
+    }
+
+    /** Makes the broker as if it had just been started empty, but for {@code keepTopics}; what went, as JSON. */
+    public String reset(String... keepTopics) {
+        // Names of topics have no character that JSON escapes.
+        String names = Stream.of(keepTopics).map(name -> '"' + name + '"').collect(Collectors.joining(","));
+        return control("POST", "/test/reset", "{\"keep_topics\":[" + names + "]}");
     }
 
     /** What the broker has said so far; nothing once it is closed. */
@@ -174,6 +221,7 @@ public final class TestBroker implements AutoCloseable {
     public static final class Settings {
         private final List<String> topics = new ArrayList<>();
         private final List<String> overrides = new ArrayList<>();
+        private boolean testMode;
         private String binary;
         private Duration startTimeout = Duration.ofSeconds(30);
 
@@ -186,6 +234,12 @@ public final class TestBroker implements AutoCloseable {
         /** A key of Kafka's {@code server.properties}. */
         public Settings override(String key, Object value) {
             overrides.add(key + "=" + value);
+            return this;
+        }
+
+        /** Serves the control API, for {@link TestBroker#control} and {@link TestBroker#reset}. */
+        public Settings testMode() {
+            testMode = true;
             return this;
         }
 
@@ -205,6 +259,9 @@ public final class TestBroker implements AutoCloseable {
             List<String> line = new ArrayList<>(List.of(program, "dev", "--ready-file", ready.toString()));
             if (!topics.isEmpty()) {
                 line.addAll(List.of("--topics", String.join(",", topics)));
+            }
+            if (testMode) {
+                line.add("--test-mode");
             }
             for (String override : overrides) {
                 line.addAll(List.of("--override", override));

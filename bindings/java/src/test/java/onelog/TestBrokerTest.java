@@ -34,6 +34,21 @@ class TestBrokerTest {
     }
 
     @Test
+    void controlAndResetReachTheBroker() {
+        TestBroker.Settings settings = new TestBroker.Settings().topics("orders", "kept").testMode();
+        try (TestBroker broker = TestBroker.start(settings); TestBroker plain = TestBroker.start()) {
+            String requests = broker.control("GET", "/test/requests?key=produce", "");
+            assertTrue(requests.contains("\"requests\":[]"), requests);
+            assertTrue(broker.reset("kept").contains("\"topics_deleted\":[\"orders\"]"));
+            assertTrue(broker.reset().contains("\"topics_deleted\":[\"kept\"]"));
+            String words = assertThrows(OnelogException.class, () -> broker.reset("kept")).getMessage();
+            assertTrue(words.startsWith("POST /test/reset: ") && words.contains("kept"), words);
+            words = assertThrows(OnelogException.class, plain::reset).getMessage();
+            assertTrue(words.contains("testMode()"), words);
+        }
+    }
+
+    @Test
     void twoBrokersHaveTheirOwnPorts() {
         try (TestBroker first = TestBroker.start(); TestBroker second = TestBroker.start()) {
             assertNotEquals(first.bootstrapServers(), second.bootstrapServers());
