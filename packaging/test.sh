@@ -7,6 +7,15 @@ if [ "$(id -u)" != 0 ]; then
     echo "chroot needs root: run this as root" >&2
     exit 1
 fi
+# A network of its own, as a container has: the modules' ports are free and stay so.
+if [ -z "${IN_OWN_NETWORK:-}" ]; then
+    exec env IN_OWN_NETWORK=yes unshare --net bash "$0" "$@"
+fi
+python3 - <<'PYTHON'
+import fcntl, socket, struct
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+fcntl.ioctl(socket.socket(), SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+PYTHON
 binary=$(realpath "${1:?give the path of the onelog binary}")
 cd "$(dirname "$0")"
 chroot=$(command -v chroot)
@@ -14,41 +23,42 @@ starts=${2:-5}
 root=$(mktemp -d)
 # Where the libraries put their scripts, in the container.
 scratch=/tmp
-pid=
+# Leader of the process group of the start under way: what it started ends with it.
+group=
 finish() {
-    [ -n "$pid" ] && kill -9 "$pid" 2>/dev/null
-    umount "$root/proc" "$root/dev" 2>/dev/null
+    [ -z "$group" ] || kill -9 -- "-$group" 2>/dev/null || true
+    umount "$root/proc" "$root/dev" 2>/dev/null || true
     rm -rf --one-file-system "$root"
 }
 trap finish EXIT
 
 # A small system: what a slim base image has of it.
 mkdir -p "$root"/{bin,usr/bin,usr/sbin,lib,lib64,proc,dev,tmp,etc}
+libraries() { # of a program; none for a static one
+    { ldd "$1" 2>/dev/null | grep -oE '/[^ ]+' || true; } | while read -r library; do
+        [ -e "$root$library" ] || install -D "$library" "$root$library"
+    done
+}
 copy() { # a program with its libraries
     local program
     program=$(command -v "$1")
     install -D "$program" "$root/usr/bin/$1"
-    ldd "$program" 2>/dev/null | grep -oE '/[^ ]+' | while read -r library; do
-        [ -e "$root$library" ] || install -D "$library" "$root$library"
-    done
+    libraries "$program"
 }
 for program in bash sh env cat sed grep sleep chmod mkdir ls rm id nohup tail; do copy "$program"; done
 ln -sf /usr/bin/bash "$root/bin/bash"
 ln -sf /usr/bin/sh "$root/bin/sh"
 cp -a compat/. "$root/"
 install "$binary" "$root/usr/bin/onelog"
-ldd "$binary" 2>/dev/null | grep -oE '/[^ ]+' | while read -r library; do
-    [ -e "$root$library" ] || install -D "$library" "$root$library"
-done
+libraries "$binary"
 sh links.sh "$root"
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
 
-port() { # one that is free now
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+client_port=9092
+broker_port=9093
 
-# What the modules set; PORT is where clients connect.
+# What the modules set.
 common() {
     cat <<ENVIRONMENT
 CLUSTER_ID=5L6g3nShT-eMCtK--X86sw
@@ -69,10 +79,6 @@ KAFKA_CONFLUENT_SUPPORT_METRICS_ENABLE=false
 KAFKA_REST_BOOTSTRAP_SERVERS=PLAINTEXT://0.0.0.0:9092
 ENVIRONMENT
 }
-listeners() { # name of the client listener, port, port between brokers
-    echo "KAFKA_LISTENERS=$1://0.0.0.0:$2,BROKER://0.0.0.0:$3,CONTROLLER://0.0.0.0:9094"
-}
-
 # Writes a file into the running "container", as the modules' copy calls do.
 write() { # path, mode
     cat >"$root$1.new"
@@ -80,148 +86,106 @@ write() { # path, mode
     mv "$root$1.new" "$root$1"
 }
 
-# sequence NAME READY COMMAND...: starts COMMAND in the chroot with the environment of $variables, calls after_start, waits
-# for READY in its output, then for a connection.
-sequence() {
-    local name=$1 ready=$2 begun now
+# Ends the run with what the start under way has printed.
+failed() { # name, why
+    echo "FAILED $1: $2" >&2
+    cat "$root$scratch/output" >&2
+    exit 1
+}
+
+# start NAME READY COMMAND...: starts COMMAND in the chroot with $variables alone, calls put_script, waits for READY in its output
+# and for somebody on $client_port, ends it as an engine ends a container. Sets $took, milliseconds until it was ready.
+start() {
+    local name=$1 ready=$2 begun code
     shift 2
+    : >"$root$scratch/output"
     begun=$(date +%s%N)
-    # The sequence itself is the child: its pid is ours to end.
-    env -i PATH=/usr/bin:/bin "${variables[@]}" "$chroot" "$root" "$@" >"$root$scratch/output" 2>&1 &
-    pid=$!
-    after_start
-    for _ in $(seq 1 2000); do
+    # A session of its own: the pid is the group's. The sequence is the child itself, so its exit code is the broker's.
+    setsid env -i PATH=/usr/bin:/bin "${variables[@]}" "$chroot" "$root" "$@" >"$root$scratch/output" 2>&1 &
+    group=$!
+    put_script
+    for _ in $(seq 1 4000); do
         grep -qE "$ready" "$root$scratch/output" && break
-        kill -0 "$pid" 2>/dev/null || break
+        kill -0 "$group" 2>/dev/null || break
         sleep 0.005
     done
-    now=$(date +%s%N)
-    if ! grep -qE "$ready" "$root$scratch/output"; then
-        echo "FAILED $name: no line matches $ready" >&2
-        cat "$root$scratch/output" >&2
-        exit 1
-    fi
-    (exec 3<>"/dev/tcp/127.0.0.1/$client_port") || { echo "FAILED $name: nobody listens on $client_port" >&2; exit 1; }
-    kill -TERM "$pid" && wait "$pid" && code=0 || code=$?
-    pid=
-    if [ "$code" != 0 ]; then
-        echo "FAILED $name: ended with code $code" >&2
-        cat "$root$scratch/output" >&2
-        exit 1
-    fi
+    took=$((($(date +%s%N) - begun) / 1000000))
+    grep -qE "$ready" "$root$scratch/output" || failed "$name" "no line matches $ready"
+    (exec 3<>"/dev/tcp/127.0.0.1/$client_port") || failed "$name" "nobody listens on $client_port"
+    kill -TERM "$group" && wait "$group" && code=0 || code=$?
+    [ "$code" = 0 ] || failed "$name" "ended with code $code"
+    ! kill -0 -- "-$group" 2>/dev/null || failed "$name" "left a process behind"
+    group=
     rm -rf "$root$scratch"/* "$root"/var/lib/kafka/data/* "$root"/bitnami/kafka/data/*
-    took=$(((now - begun) / 1000000))
 }
 
-prepare() {
-    client_port=$(port)
-    broker_port=$(port)
+# module NAME READY BIND ADVERTISE SHELL SCRIPT: the sequence of a container test library. The container waits for SCRIPT, which is
+# copied into it with the address that clients get, and runs it with SHELL. BIND is the host in KAFKA_LISTENERS. The lines of
+# SCRIPT come on stdin.
+module() {
+    local name=$1 ready=$2 bind=$3 advertise=$4 shell=$5 script=$6 lines
+    lines=$(cat)
     mapfile -t variables < <(common)
-    after_start() { :; }
-}
-
-java() {
-    prepare
-    variables+=("$(listeners PLAINTEXT "$client_port" "$broker_port")")
-    after_start() {
-        write $scratch/testcontainers_start.sh 0777 <<SCRIPT
+    variables+=("KAFKA_LISTENERS=PLAINTEXT://$bind:$client_port,BROKER://$bind:$broker_port,CONTROLLER://$bind:9094")
+    put_script() {
+        write "$script" 0777 <<SCRIPT
 #!/bin/bash
-export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://localhost:$client_port,BROKER://localhost:$broker_port
-exec /etc/kafka/docker/run
+export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://$advertise:$client_port,BROKER://localhost:$broker_port
+$lines
 SCRIPT
     }
-    sequence "Java" '.*Transitioning from RECOVERY to RUNNING.*' \
-        sh -c "while [ ! -f $scratch/testcontainers_start.sh ]; do sleep 0.1; done; exec $scratch/testcontainers_start.sh"
+    start "$name" "$ready" sh -c "while [ ! -f $script ]; do sleep 0.1; done; exec $shell $script"
+    rm -f "$root$script"
 }
 
-go() {
-    prepare
-    variables+=("$(listeners PLAINTEXT "$client_port" "$broker_port")")
-    cp "$root/etc/confluent/docker/configure" "$root/etc/configure.kept"
-    after_start() {
-        write /usr/sbin/testcontainers_start.sh 0755 <<SCRIPT
-#!/bin/bash
+running='Transitioning from RECOVERY to RUNNING'
+started='Kafka Server started'
+
+java() {
+    module Java "$running" 0.0.0.0 localhost "" $scratch/testcontainers_start.sh <<<'exec /etc/kafka/docker/run'
+}
+
+go() { # edits a script of the image, which every container has anew
+    local configure=$root/etc/confluent/docker/configure
+    cp "$configure" "$configure.kept"
+    module Go "$running" 0.0.0.0 localhost bash /usr/sbin/testcontainers_start.sh <<'SCRIPT'
 source /etc/confluent/docker/bash-config
-export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://localhost:$client_port,BROKER://localhost:$broker_port
 sed -i '/KAFKA_ZOOKEEPER_CONNECT/d' /etc/confluent/docker/configure
-echo 'kafka-storage format --ignore-formatted -t "\$(kafka-storage random-uuid)" -c /etc/kafka/kafka.properties' >> /etc/confluent/docker/configure
+echo 'kafka-storage format --ignore-formatted -t "$(kafka-storage random-uuid)" -c /etc/kafka/kafka.properties' >> /etc/confluent/docker/configure
+echo '' > /etc/confluent/docker/ensure
 /etc/confluent/docker/configure
 exec /etc/confluent/docker/launch
 SCRIPT
-    }
-    sequence "Go" '.*Transitioning from RECOVERY to RUNNING.*' \
-        sh -c 'while [ ! -f /usr/sbin/testcontainers_start.sh ]; do sleep 0.1; done; exec bash /usr/sbin/testcontainers_start.sh'
-    mv "$root/etc/configure.kept" "$root/etc/confluent/docker/configure"
-    rm "$root/usr/sbin/testcontainers_start.sh"
+    mv "$configure.kept" "$configure"
 }
 
 rust() {
-    prepare
-    variables+=("$(listeners PLAINTEXT "$client_port" "$broker_port")")
-    after_start() {
-        write /opt/kafka/testcontainers_start.sh 0755 <<SCRIPT
-#!/usr/bin/env bash
-export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://127.0.0.1:$client_port,BROKER://localhost:$broker_port
-exec /etc/kafka/docker/run
-SCRIPT
-    }
-    sequence "Rust" 'Kafka Server started' \
-        bash -c 'while [ ! -f /opt/kafka/testcontainers_start.sh ]; do sleep 0.1; done; exec /opt/kafka/testcontainers_start.sh'
-    rm "$root/opt/kafka/testcontainers_start.sh"
+    module Rust "$started" 0.0.0.0 127.0.0.1 "" /opt/kafka/testcontainers_start.sh <<<'exec /etc/kafka/docker/run'
 }
 
 python() {
-    prepare
-    variables+=("$(listeners PLAINTEXT "$client_port" "$broker_port")")
-    after_start() {
-        write $scratch/tc-start.sh 0755 <<SCRIPT
-#!/bin/bash
-export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://localhost:$client_port,BROKER://localhost:$broker_port
+    module Python "$started" 0.0.0.0 localhost sh /tc-start.sh <<'SCRIPT'
 . /etc/confluent/docker/bash-config
 /etc/confluent/docker/configure
 exec /etc/confluent/docker/launch
 SCRIPT
-    }
-    sequence "Python" '.*Kafka Server started.*' \
-        sh -c "while [ ! -f $scratch/tc-start.sh ]; do sleep 0.1; done; exec sh $scratch/tc-start.sh"
 }
 
 dotnet() {
-    prepare
-    variables+=("KAFKA_LISTENERS=PLAINTEXT://:$client_port,BROKER://:$broker_port,CONTROLLER://:9094")
-    after_start() {
-        write /testcontainers.sh 0755 <<SCRIPT
-#!/bin/bash
-export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://127.0.0.1:$client_port,BROKER://localhost:$broker_port
-exec /etc/kafka/docker/run
-SCRIPT
-    }
-    sequence ".NET" '.*Transitioning from RECOVERY to RUNNING.*' \
-        sh -c 'while [ ! -f /testcontainers.sh ]; do sleep 0.1; done; exec /testcontainers.sh'
-    rm "$root/testcontainers.sh"
+    module .NET "$running" "" 127.0.0.1 "" /testcontainers.sh <<<'exec /etc/kafka/docker/run'
 }
 
 node() {
-    prepare
-    variables+=("$(listeners PLAINTEXT "$client_port" "$broker_port")")
-    after_start() {
-        write $scratch/testcontainers_start.sh 0777 <<SCRIPT
-#!/bin/bash
-export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://localhost:$client_port,BROKER://localhost:$broker_port
-exec /etc/confluent/docker/run
-SCRIPT
-    }
-    sequence "Node" '.*Kafka Server started.*' \
-        sh -c "echo Waiting for script...; while [ ! -f $scratch/testcontainers_start.sh ]; do sleep 0.1; done; exec $scratch/testcontainers_start.sh"
+    module Node "$started" 0.0.0.0 localhost "" $scratch/testcontainers_start.sh <<<'exec /etc/confluent/docker/run'
 }
 
 bitnami() {
-    prepare
     variables=("KAFKA_CFG_NODE_ID=0" "KAFKA_CFG_PROCESS_ROLES=controller,broker" \
         "KAFKA_CFG_LISTENERS=PLAINTEXT://:$client_port,CONTROLLER://:9093" \
         "KAFKA_CFG_LISTENER_SECURITY_PROTOCOL_MAP=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT" \
         "KAFKA_CFG_CONTROLLER_QUORUM_VOTERS=0@localhost:9093" "KAFKA_CFG_CONTROLLER_LISTENER_NAMES=CONTROLLER")
-    sequence "Bitnami" 'started \(kafka.server.KafkaServer\)' \
+    put_script() { :; }
+    start Bitnami 'started \(kafka.server.KafkaServer\)' \
         /opt/bitnami/scripts/kafka/entrypoint.sh /opt/bitnami/scripts/kafka/run.sh
 }
 
@@ -229,8 +193,8 @@ for name in java go rust python dotnet node bitnami; do
     least=1000000 most=0
     for _ in $(seq 1 "$starts"); do
         "$name"
-        [ "$took" -lt "$least" ] && least=$took
-        [ "$took" -gt "$most" ] && most=$took
+        [ "$took" -ge "$least" ] || least=$took
+        [ "$took" -le "$most" ] || most=$took
     done
     echo "$name: $starts starts, 0 failed, ready in $least to $most ms"
 done
