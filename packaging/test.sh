@@ -26,7 +26,7 @@ scratch=/tmp
 # Leader of the process group of the start under way: what it started ends with it.
 group=
 finish() {
-    [ -z "$group" ] || kill -9 -- "-$group" 2>/dev/null || true
+    [ -z "$group" ] || { kill -9 -- "-$group" && wait "$group"; } 2>/dev/null || true
     umount "$root/proc" "$root/dev" 2>/dev/null || true
     rm -rf --one-file-system "$root"
 }
