@@ -192,7 +192,7 @@ const fn entry<A: Api>() -> Entry {
 }
 
 /// What a handler knows about the connection a request came in on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ConnectionInfo {
     /// The client's address.
     pub(crate) peer: SocketAddr,

@@ -1,11 +1,16 @@
 //! Test mode: what a broker does for the tests of applications, on top of being one. Off unless `--test-mode` asks for it.
 //!
 //! Owns the control API (`http`: the road from a request to its verb, `verbs`: the table of verbs, `docs/TEST_MODE.md` for
-//! people) and what it steers; `request_log` and `touched` are values without clock or socket. `api::dispatch` calls
+//! people) and what it steers. `request_log`, `touched`, `faults` and `errors` are values without clock or socket; `fate` carries
+//! out what `faults` decides. `api::dispatch` calls
 //! [`TestMode::handle`] in the place of a handler, the admin endpoints call [`http::respond`]. Invariant: a broker without test
 //! mode holds no [`TestMode`], pays one look at an `Option` for a request, and refuses every verb.
 
 mod clock;
+mod errors;
+mod fate;
+mod fault_verbs;
+mod faults;
 mod groups;
 pub(crate) mod http;
 mod inner_client;
@@ -14,12 +19,19 @@ mod reset;
 mod touched;
 mod verbs;
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::api::{Entry, Refused, Reply, RequestContext};
 use crate::broker::Broker;
+use fate::Fate;
+use faults::{Facts, Faults};
 use request_log::{Request, RequestLog};
 use touched::Touched;
 
@@ -27,6 +39,11 @@ use touched::Touched;
 #[derive(Debug, Default)]
 pub(crate) struct TestMode {
     requests: Mutex<RequestLog>,
+    faults: Mutex<Faults>,
+    /// Told after every hit of a fault.
+    hit: Notify,
+    /// Connections that are not heard before a time.
+    muted: Mutex<HashMap<SocketAddr, Instant>>,
 }
 
 impl TestMode {
@@ -43,6 +60,13 @@ impl TestMode {
     ) -> Result<Reply, Refused> {
         let name_of = |id| broker.store.topic_by_id(id).map(|topic| topic.name().to_string());
         let touched = Touched::of(entry.layout, context.version(), &body, name_of);
+        let facts = Facts {
+            api: entry.name(),
+            touched: &touched,
+            client_id: context.client_id(),
+            node: broker.config.node_id,
+        };
+        let met = self.faults().meet(&facts);
         self.requests().record(Request {
             sequence: 0,
             time_ms: broker.clock.now_ms(),
@@ -50,12 +74,52 @@ impl TestMode {
             version: context.version(),
             client_id: context.client_id().to_owned(),
             connection: context.connection.peer.to_string(),
+            fault: met.as_ref().map(|met| met.id),
             touched,
         });
-        entry.handle(broker, context, body)
+        let muted_until = self.muted_until(context.connection.peer);
+        if met.is_none() && muted_until.is_none() {
+            return entry.handle(broker, context, body);
+        }
+        let (broker, header) = (Arc::clone(broker), context.header.clone());
+        let connection = context.connection.clone();
+        let fate = Fate { broker, entry, header, connection, body, met, muted_until };
+        Ok(Reply::Ordered(Box::pin(fate.run())))
+    }
+
+    /// What a request met was done to it, or turned out to have no effect.
+    fn told(&self, fault: u64, is_done: bool) {
+        {
+            let mut faults = self.faults();
+            if is_done { faults.done(fault) } else { faults.give_back(fault) }
+        }
+        self.hit.notify_waiters();
+    }
+
+    fn mute(&self, peer: SocketAddr, ms: i32) {
+        let until = Instant::now() + Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        self.muted().insert(peer, until);
+    }
+
+    fn muted_until(&self, peer: SocketAddr) -> Option<Instant> {
+        let mut muted = self.muted();
+        if muted.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        muted.retain(|_, until| *until > now);
+        muted.get(&peer).copied()
     }
 
     fn requests(&self) -> MutexGuard<'_, RequestLog> {
         self.requests.lock().expect("nothing panics under this lock")
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().expect("nothing panics under this lock")
+    }
+
+    fn muted(&self) -> MutexGuard<'_, HashMap<SocketAddr, Instant>> {
+        self.muted.lock().expect("nothing panics under this lock")
     }
 }

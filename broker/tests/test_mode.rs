@@ -1,19 +1,22 @@
 //! The control API of test mode over HTTP, against brokers in this process.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![expect(clippy::disallowed_methods, reason = "tests of delays look at the clock")]
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use broker::config::Config;
 use broker::server::Server;
 use bytes::{BufMut as _, Bytes, BytesMut};
+use protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use protocol::messages::join_group_request::JoinGroupRequestProtocol;
-use protocol::messages::{
-    ApiKey, GroupId, HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse,
-    MetadataRequest, MetadataResponse, SyncGroupRequest, SyncGroupResponse,
-};
+use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use protocol::messages::*;
+use protocol::record_batch_builder::RecordBatchBuilder;
 use protocol::{Decodable, Encodable};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 struct Broker {
@@ -289,4 +292,290 @@ fn time_is_moved_and_a_silent_member_is_gone() {
     assert_eq!((status, &after["ahead_ms"]), (200, &30_000.into()));
     assert!(after["now_ms"].as_i64().unwrap() >= before["now_ms"].as_i64().unwrap() + 30_000);
     assert_eq!(heartbeat(&mut client, &joined), UNKNOWN_MEMBER_ID);
+}
+
+fn batch(value: &str) -> Bytes {
+    let mut builder = RecordBatchBuilder::new(0);
+    builder.append(-1, None, Some(value.as_bytes()));
+    builder.build()
+}
+
+impl Broker {
+    fn with_topic() -> Self {
+        Self::start(&[
+            ("onelog.test.mode", "local"),
+            ("onelog.create.topics", "t:2,u"),
+            ("group.initial.rebalance.delay.ms", "0"),
+        ])
+    }
+
+    /// Makes a rule; its number.
+    fn fault(&self, rule: Value) -> u64 {
+        let (status, _, json) = self.http("POST", "/test/faults", &rule.to_string());
+        assert_eq!(status, 200, "{json}");
+        json["id"].as_u64().unwrap()
+    }
+
+    fn hits(&self, id: u64) -> u64 {
+        self.get(&format!("/test/faults/{id}"))["hits"].as_u64().unwrap()
+    }
+}
+
+impl Client {
+    /// Sends one record to each of `partitions` of `t`, acks=all.
+    fn send_records(&mut self, partitions: &[i32], acks: i16) {
+        let data = partitions
+            .iter()
+            .map(|index| PartitionProduceData::default().with_index(*index).with_records(Some(batch("v"))));
+        let topic =
+            TopicProduceData::default().with_name(TopicName("t".into())).with_partition_data(data.collect());
+        let request =
+            ProduceRequest::default().with_acks(acks).with_timeout_ms(1000).with_topic_data(vec![topic]);
+        self.send(ApiKey::Produce, 9, true, &request);
+    }
+
+    /// Error and base offset by partition.
+    fn produced(&mut self) -> Vec<(i32, i16, i64)> {
+        let response: ProduceResponse = self.receive(9, true);
+        let partitions = response.responses.into_iter().flat_map(|topic| topic.partition_responses);
+        let mut produced: Vec<_> = partitions.map(|it| (it.index, it.error_code, it.base_offset)).collect();
+        produced.sort_unstable();
+        produced
+    }
+
+    fn produce(&mut self, partitions: &[i32]) -> Vec<(i32, i16, i64)> {
+        self.send_records(partitions, -1);
+        self.produced()
+    }
+
+    fn end(&mut self, partition: i32) -> i64 {
+        let asked = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(-1);
+        let topic = ListOffsetsTopic::default().with_name(TopicName("t".into())).with_partitions(vec![asked]);
+        let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
+        self.send(ApiKey::ListOffsets, 5, false, &request);
+        let response: ListOffsetsResponse = self.receive(5, false);
+        response.topics[0].partitions[0].offset
+    }
+
+    fn fetch(&mut self, wait_ms: i32) -> FetchResponse {
+        let partition =
+            |index| FetchPartition::default().with_partition(index).with_partition_max_bytes(1 << 20);
+        let topic = FetchTopic::default()
+            .with_topic(TopicName("t".into()))
+            .with_partitions(vec![partition(0), partition(1)]);
+        let request = FetchRequest::default()
+            .with_replica_id((-1).into())
+            .with_max_wait_ms(wait_ms)
+            .with_min_bytes(1)
+            .with_max_bytes(1 << 20)
+            .with_session_epoch(0)
+            .with_topics(vec![topic]);
+        self.send(ApiKey::Fetch, 11, false, &request);
+        self.receive(11, false)
+    }
+
+    /// Everything until the broker closes the connection.
+    fn rest(mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        self.0.read_to_end(&mut rest).unwrap();
+        rest
+    }
+
+    fn is_silent(&mut self) -> bool {
+        self.0.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let silent = matches!(self.0.read(&mut [0; 1]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+        self.0.set_read_timeout(None).unwrap();
+        silent
+    }
+}
+
+const NOT_LEADER: i16 = 6;
+
+#[test]
+fn an_error_is_said_for_its_partition_alone_and_that_part_is_not_done() {
+    let broker = Broker::with_topic();
+    let mut client = broker.connect();
+    let id = broker.fault(json!({
+        "keys": ["produce"], "topic": "t", "partition": 1, "error": "NOT_LEADER_OR_FOLLOWER", "count": 2,
+    }));
+    for base_offset in 0..2 {
+        assert_eq!(client.produce(&[0, 1]), [(0, 0, base_offset), (1, NOT_LEADER, -1)]);
+    }
+    assert_eq!(client.produce(&[0, 1]), [(0, 0, 2), (1, 0, 0)], "the count is used up");
+    assert_eq!((client.end(0), client.end(1), broker.hits(id)), (3, 1, 2));
+    broker.fault(json!({"keys": ["Produce"], "error": 6, "count": 1}));
+    assert_eq!(client.produce(&[0, 1]), [(0, NOT_LEADER, -1), (1, NOT_LEADER, -1)]);
+    assert_eq!((client.end(0), client.end(1)), (3, 1));
+}
+
+#[test]
+fn an_error_after_apply_hides_what_was_done() {
+    let broker = Broker::with_topic();
+    let mut client = broker.connect();
+    broker.fault(json!({
+        "keys": ["Produce"], "partition": 1, "error": "REQUEST_TIMED_OUT", "after_apply": true, "count": 1,
+    }));
+    assert_eq!(client.produce(&[0, 1]), [(0, 0, 0), (1, 7, -1)]);
+    assert_eq!((client.end(0), client.end(1)), (1, 1), "both are there");
+}
+
+#[test]
+fn a_connection_is_closed_instead_of_the_request_or_instead_of_the_answer() {
+    let broker = Broker::with_topic();
+    let before = broker.fault(json!({"keys": ["Produce"], "disconnect": true, "count": 1}));
+    let mut client = broker.connect();
+    client.send_records(&[0], -1);
+    assert!(client.rest().is_empty());
+    let mut client = broker.connect();
+    assert_eq!(client.end(0), 0, "not done");
+    broker.fault(json!({"keys": ["Produce"], "disconnect": true, "after_apply": true, "count": 1}));
+    client.send_records(&[0], -1);
+    assert!(client.rest().is_empty());
+    assert_eq!(broker.connect().end(0), 1, "done");
+    assert_eq!(broker.hits(before), 1);
+    broker.fault(json!({"keys": ["Produce"], "error": 6, "count": 1}));
+    let mut client = broker.connect();
+    client.send_records(&[0], 0);
+    assert!(client.rest().is_empty(), "with acks=0 an error closes the connection");
+}
+
+#[test]
+fn an_answer_is_lost_or_breaks_off_and_the_request_is_done() {
+    let broker = Broker::with_topic();
+    let lost = broker.fault(json!({"keys": ["Produce"], "drop_response": true, "count": 1}));
+    let mut client = broker.connect();
+    client.send_records(&[0], -1);
+    broker.get(&format!("/test/faults/{lost}/wait?hits=1"));
+    assert!(client.is_silent());
+    assert_eq!(client.end(0), 1, "the connection goes on");
+    broker.fault(json!({"keys": ["Produce"], "truncate": true, "count": 1}));
+    client.send_records(&[0], -1);
+    let half = client.rest();
+    let whole = usize::try_from(i32::from_be_bytes(half[..4].try_into().unwrap())).unwrap();
+    assert_eq!(half.len(), 4 + whole / 2);
+    assert_eq!(broker.connect().end(0), 2);
+}
+
+#[test]
+fn a_request_or_its_answer_comes_late() {
+    let broker = Broker::with_topic();
+    let (mut client, mut other) = (broker.connect(), broker.connect());
+    broker.fault(json!({"keys": ["Produce"], "delay_ms": 150, "count": 1}));
+    let begun = Instant::now();
+    client.send_records(&[0], -1);
+    assert_eq!(other.end(0), 0, "another connection is served, and nothing is done yet");
+    assert_eq!(client.produced(), [(0, 0, 0)]);
+    assert!(begun.elapsed() >= Duration::from_millis(150), "{:?}", begun.elapsed());
+    broker.fault(json!({"keys": ["Produce"], "delay_ms": 150, "after_apply": true, "count": 1}));
+    let begun = Instant::now();
+    client.send_records(&[0], -1);
+    while other.end(0) < 2 {}
+    assert_eq!(client.produced(), [(0, 0, 1)]);
+    assert!(begun.elapsed() >= Duration::from_millis(150), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_throttled_client_is_told_and_not_heard_for_that_time() {
+    let broker = Broker::with_topic();
+    let mut client = broker.connect();
+    broker.fault(json!({"keys": ["Metadata"], "throttle_ms": 200, "count": 1}));
+    let begun = Instant::now();
+    assert_eq!(client.metadata().throttle_time_ms, 200);
+    let told = begun.elapsed();
+    assert_eq!(broker.connect().metadata().throttle_time_ms, 0);
+    assert_eq!(client.metadata().throttle_time_ms, 0);
+    assert!(begun.elapsed() - told >= Duration::from_millis(190), "{told:?} {:?}", begun.elapsed());
+}
+
+#[test]
+fn records_come_with_a_wrong_checksum_once_there_are_records() {
+    let broker = Broker::with_topic();
+    let mut client = broker.connect();
+    let id = broker.fault(json!({"keys": ["Fetch"], "topic": "t", "corrupt_crc": true, "count": 1}));
+    client.fetch(0);
+    assert_eq!(broker.hits(id), 0, "an empty answer has nothing to break");
+    client.produce(&[0]);
+    let records = |response: FetchResponse| response.responses[0].partitions[0].records.clone().unwrap();
+    let broken = records(client.fetch(1000));
+    let sound = records(client.fetch(1000));
+    assert_ne!(broken[17..21], sound[17..21]);
+    assert_eq!((&broken[..17], &broken[21..]), (&sound[..17], &sound[21..]));
+    assert_eq!(broker.hits(id), 1);
+}
+
+#[test]
+fn a_fetch_that_fails_does_so_at_once_and_for_its_partition() {
+    let broker = Broker::with_topic();
+    let mut client = broker.connect();
+    broker.fault(json!({"keys": ["Fetch"], "topic": "t", "partition": 1, "error": 6, "count": 1}));
+    let begun = Instant::now();
+    let response = client.fetch(20_000);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let codes = response.responses[0].partitions.iter().map(|it| (it.partition_index, it.error_code));
+    assert_eq!(codes.collect::<Vec<_>>(), [(0, 0), (1, NOT_LEADER)]);
+    assert_eq!(response.session_id, 0, "in test mode there are no fetch sessions");
+}
+
+#[test]
+fn group_requests_fail_by_group_and_client() {
+    let broker = Broker::with_topic();
+    let mut client = broker.connect();
+    let joined = join(&mut client);
+    broker.fault(json!({"keys": ["Heartbeat"], "group": "other", "error": "REBALANCE_IN_PROGRESS"}));
+    broker.fault(json!({"keys": ["Heartbeat"], "client_id": "nobody*", "error": "REBALANCE_IN_PROGRESS"}));
+    assert_eq!(heartbeat(&mut client, &joined), 0);
+    broker.fault(json!({"keys": ["Heartbeat"], "group": "g", "client_id": "test?r", "error": "REBALANCE_IN_PROGRESS", "nth": 2}));
+    let codes = [0; 3].map(|_| heartbeat(&mut client, &joined));
+    assert_eq!(codes, [0, 27, 0]);
+}
+
+#[test]
+fn faults_are_listed_waited_for_and_reported_when_they_never_fired() {
+    let broker = Broker::with_topic();
+    let mut client = broker.connect();
+    let fired = broker.fault(json!({"keys": ["Metadata"], "delay_ms": 1}));
+    let never = broker.fault(json!({"keys": ["EndTxn"], "error": "INVALID_TXN_STATE"}));
+    let (status, sentence) = broker.refused("GET", &format!("/test/faults/{fired}/wait?timeout_ms=1"), "");
+    assert!(status == 408 && sentence.contains("fired 0 times, not 1"), "{sentence}");
+    let address = broker.server().admin_address().unwrap();
+    let path = format!("/test/faults/{fired}/wait?hits=2&timeout_ms=20000");
+    let waiting = std::thread::spawn(move || http(address, "GET", &path, ""));
+    client.metadata();
+    client.metadata();
+    let (status, _, shown) = waiting.join().unwrap();
+    assert_eq!((status, &shown["hits"]), (200, &2.into()));
+    let page = broker.get("/test/requests?key=metadata");
+    assert_eq!(page["requests"][1]["fault"], fired);
+    assert_eq!(broker.get("/test/faults")["faults"].as_array().unwrap().len(), 2);
+    let (_, _, done) = broker.http("POST", "/test/reset", "");
+    assert_eq!(done["faults_deleted"], 2);
+    let never_fired = done["faults_never_fired"].as_array().unwrap();
+    assert_eq!((never_fired.len(), &never_fired[0]["id"]), (1, &never.into()), "{done}");
+    assert_eq!(never_fired[0]["rule"], json!({"keys": ["EndTxn"], "error": "INVALID_TXN_STATE"}));
+    let (status, sentence) = broker.refused("DELETE", &format!("/test/faults/{never}"), "");
+    assert!(status == 404 && sentence.contains("there are none"), "{sentence}");
+    let again = broker.fault(json!({"disconnect": true}));
+    assert!(again > never, "numbers do not come again");
+    let (status, _, removed) = broker.http("DELETE", &format!("/test/faults/{again}"), "");
+    assert_eq!((status, &removed["id"]), (200, &again.into()));
+}
+
+#[test]
+fn a_wrong_rule_is_told_what_is_wrong_and_makes_no_fault() {
+    let broker = Broker::in_test_mode();
+    for (body, said) in [
+        (r#"{"keys": ["Fetch"], "eror": 6}"#, "unknown field `eror`"),
+        (r#"{"keys": "Fetch", "error": 6}"#, "field `keys`: invalid type"),
+        (r#"{"keys": ["Fetch"], "delay_ms": -5}"#, "field `delay_ms`"),
+        (r#"{"keys": ["Fetch"], "error": "NOT_A_LEADER"}"#, "the nearest is "),
+        (r#"{"keys": ["Fetch"]}"#, "the rule does nothing"),
+        (r#"{"keys": ["#, "the body is wrong"),
+        (r#"{} {}"#, "trailing characters"),
+    ] {
+        let (status, sentence) = broker.refused("POST", "/test/faults", body);
+        assert!(status == 400 && sentence.contains(said), "{body}: {sentence}");
+    }
+    assert!(broker.get("/test/faults")["faults"].as_array().unwrap().is_empty());
+    let (status, sentence) = broker.refused("GET", "/test/faults/x", "");
+    assert!(status == 400 && sentence.contains("no number of a fault"), "{sentence}");
 }

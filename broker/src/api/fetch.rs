@@ -45,14 +45,14 @@ impl Api for Fetch {
         let version = context.version();
         if !matches!(request.isolation_level, 0 | 1) {
             let response = refused(version, &request, ErrorCode::UnknownServerError);
-            return Reply::Now(Response { chunks: encode(version, &response) });
+            return Reply::Now(Response::of(encode(version, &response)));
         }
         let by_id = version >= plan::FIRST_VERSION_WITH_IDS;
         let session = match broker.fetch_sessions.begin(broker.clock.now_ms(), by_id, &request) {
             Ok(session) => session,
             Err(error_code) => {
                 let response = FetchResponse { error_code, ..FetchResponse::default() };
-                return Reply::Now(Response { chunks: encode(version, &response) });
+                return Reply::Now(Response::of(encode(version, &response)));
             }
         };
         let max_wait = u64::try_from(request.max_wait_ms).unwrap_or_default();
@@ -136,5 +136,5 @@ async fn read(broker: &Arc<Broker>, plan: &Arc<Plan>, anything: bool) -> Option<
 fn answer(broker: &Broker, plan: &Plan, response: FetchResponse) -> Response {
     let (now_ms, sessions) = (broker.clock.now_ms(), &broker.fetch_sessions);
     let response = sessions.finish(now_ms, plan.session(), response, plan.asked(), plan.places());
-    Response { chunks: encode(plan.version(), &response) }
+    Response::of(encode(plan.version(), &response))
 }

@@ -18,6 +18,8 @@ use crate::broker::Broker;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) chunks: Vec<Bytes>,
+    /// Only its first half is sent, then the connection is closed: a fault of test mode.
+    pub(crate) breaks_off: bool,
 }
 
 impl Response {
@@ -30,7 +32,12 @@ impl Response {
             message.compute_size(version).expect("handlers build responses for the version of the request");
         let mut out = BytesMut::with_capacity(size);
         message.encode(&mut out, version).expect("what has a size can be encoded");
-        Self { chunks: vec![out.freeze()] }
+        Self::of(vec![out.freeze()])
+    }
+
+    /// A body that is encoded already.
+    pub(crate) fn of(chunks: Vec<Bytes>) -> Self {
+        Self { chunks, breaks_off: false }
     }
 
     /// Bytes in all chunks.
@@ -54,9 +61,10 @@ pub(crate) enum Reply {
     /// The handler has to ask somebody before it can do its work: the connection begins no other request before this is
     /// done, as Kafka begins none before the answer to the last has left.
     Ordered(Ordered),
-    /// The client wants no answer (Produce with acks=0).
+    /// The client wants no answer (Produce with acks=0), or a fault of test mode lost it.
     Nothing,
-    /// The client wants no answer but has to learn that something is wrong: the connection is closed.
+    /// The client wants no answer but has to learn that something is wrong, or a fault of test mode wants it: the connection is
+    /// closed.
     Close,
 }
 

@@ -58,8 +58,8 @@ pub(super) enum Ended {
     Shutdown,
     /// Nothing happened for `connections.max.idle.ms`.
     Idle,
-    /// An acks=0 produce failed; closing is the only way to say so.
-    UnansweredFailure,
+    /// An acks=0 produce failed; closing is the only way to say so. Or a fault of test mode wants it.
+    OnPurpose,
     /// The client sent what is not a request, or stopped in the middle of one.
     Refused(String),
     /// The socket failed.
@@ -74,7 +74,7 @@ impl fmt::Display for Ended {
             Self::ByPeer => f.write_str("closed by the client"),
             Self::Shutdown => f.write_str("the broker is shutting down"),
             Self::Idle => f.write_str("idle for connections.max.idle.ms"),
-            Self::UnansweredFailure => f.write_str("a produce with acks=0 failed"),
+            Self::OnPurpose => f.write_str("a produce with acks=0 failed, or a fault of test mode"),
             Self::Refused(reason) => f.write_str(reason),
             Self::Io(error) => write!(f, "{error}"),
             Self::Panicked => f.write_str("its request made a handler panic"),
@@ -268,7 +268,7 @@ where
             Reply::Later(body) => self.replies.push_later(header, body, request),
             Reply::Ordered(work) => self.held = Some(Held { header, request, work }),
             Reply::Nothing => {}
-            Reply::Close => self.end(Ended::UnansweredFailure),
+            Reply::Close => self.end(Ended::OnPurpose),
         }
     }
 
@@ -301,8 +301,18 @@ where
 
     fn send(&mut self, header: &[u8], body: Response, request: &Request) {
         request.metrics.seconds.observe(request.started.elapsed().as_secs_f64());
-        if let Err(error) = self.outgoing.push(header, body) {
+        let breaks_off = body.breaks_off;
+        let pushed = if breaks_off {
+            self.outgoing.push_half(header, &body)
+        } else {
+            self.outgoing.push(header, body)
+        };
+        if let Err(error) = pushed {
             self.end(Ended::Refused(error.to_string()));
+        } else if breaks_off {
+            // Nothing may follow the half.
+            (self.replies, self.held) = (ReplyQueue::default(), None);
+            self.end(Ended::OnPurpose);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::net::company::{MEMORY, TURN};
 const LIMITS: Limits = Limits { frame_bytes: 1 << 20, idle: Some(Duration::from_secs(600)) };
 
 fn body(text: &'static [u8]) -> Response {
-    Response { chunks: vec![Bytes::from_static(text)] }
+    Response::of(vec![Bytes::from_static(text)])
 }
 
 fn request(key: i16, correlation: i32) -> Vec<u8> {
@@ -144,15 +144,32 @@ async fn a_failed_produce_without_answer_closes_after_the_answers_before_it() {
         assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
     };
     let (ended, ()) = tokio::join!(serve, talk);
-    assert!(matches!(ended, Ended::UnansweredFailure), "{ended:?}");
+    assert!(matches!(ended, Ended::OnPurpose), "{ended:?}");
     assert_eq!(setup.dispatched.get(), 2, "nothing is taken after the failure");
 }
 
 /// How much of a large answer goes out before a small one on the same core that is asked for a little later, when the other
 /// connection did nothing for `quiet`.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_breaks_off_comes_to_its_half_and_nothing_follows() {
+    let half = Response { breaks_off: true, ..body(b"12345678") };
+    let (_second, second_reply) = later();
+    let setup = Setup::new([Reply::Ordered(Box::pin(async { Reply::Now(half) })), second_reply]);
+    let (mut client, serve) = setup.connect(1 << 16);
+    let talk = async {
+        client.write_all(&[request(0, 1), request(0, 2)].concat()).await.unwrap();
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).await.unwrap();
+        let expected = [&12_i32.to_be_bytes()[..], &1_i32.to_be_bytes(), b"12"].concat();
+        assert_eq!(received, expected, "the size of all, and half of it");
+    };
+    let (ended, ()) = tokio::join!(serve, talk);
+    assert!(matches!(ended, Ended::OnPurpose), "{ended:?}");
+}
+
 async fn sent_before_another(quiet: Duration) -> usize {
     const BODY: usize = 8 * TURN;
-    let large = Reply::Now(Response { chunks: vec![Bytes::from(vec![0; BODY])] });
+    let large = Reply::Now(Response::of(vec![Bytes::from(vec![0; BODY])]));
     let slow = Setup::new([Reply::Now(body(b"first")), large]);
     let quick = Setup { company: Rc::clone(&slow.company), ..Setup::new([Reply::Now(body(b"quick"))]) };
     let (mut slow_client, serve_slow) = slow.connect(2 * BODY);
@@ -193,7 +210,7 @@ async fn a_connection_that_is_alone_at_work_takes_no_turns() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_never_reads_is_bounded_by_the_unsent_budget() {
     const BODY: usize = 1 << 20;
-    let large = || Reply::Now(Response { chunks: vec![Bytes::from(vec![0; BODY])] });
+    let large = || Reply::Now(Response::of(vec![Bytes::from(vec![0; BODY])]));
     let setup = Setup::new((0..100).map(|_| large()));
     let (mut client, serve) = setup.connect(1 << 16);
     let talk = async {

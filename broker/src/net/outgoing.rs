@@ -49,6 +49,20 @@ impl Outgoing {
         Ok(())
     }
 
+    /// Appends the first half of a response behind the size of all of it.
+    pub(super) fn push_half(&mut self, header: &[u8], body: &Response) -> Result<(), TooLong> {
+        let len = header.len() + body.len();
+        self.tail.put_i32(i32::try_from(len).map_err(|_| TooLong(len))?);
+        let mut left = len / 2;
+        self.len += 4 + left;
+        for chunk in std::iter::once(header).chain(body.chunks.iter().map(|chunk| &chunk[..])) {
+            let part = &chunk[..chunk.len().min(left)];
+            self.tail.put_slice(part);
+            left -= part.len();
+        }
+        Ok(())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -148,10 +162,10 @@ mod tests {
         outgoing
             .push(
                 b"head",
-                Response { chunks: vec![Bytes::from_static(b"ab"), large.clone(), Bytes::from_static(b"c")] },
+                Response::of(vec![Bytes::from_static(b"ab"), large.clone(), Bytes::from_static(b"c")]),
             )
             .unwrap();
-        outgoing.push(b"next", Response { chunks: vec![Bytes::from_static(b"d")] }).unwrap();
+        outgoing.push(b"next", Response::of(vec![Bytes::from_static(b"d")])).unwrap();
         assert_eq!(outgoing.len(), 4 + 4 + 2 + 5000 + 1 + 4 + 4 + 1);
 
         let mut to = Narrow(Vec::new(), 700);
@@ -170,7 +184,7 @@ mod tests {
     fn large_pieces_are_not_copied() {
         let large = Bytes::from(vec![7; 5000]);
         let mut outgoing = Outgoing::default();
-        outgoing.push(b"head", Response { chunks: vec![large.clone()] }).unwrap();
+        outgoing.push(b"head", Response::of(vec![large.clone()])).unwrap();
         assert_eq!(outgoing.slices[1].as_ptr(), large.as_ptr());
     }
 }

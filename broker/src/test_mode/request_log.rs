@@ -25,6 +25,9 @@ pub(super) struct Request {
     pub(super) client_id: String,
     /// The client's address, one for each of its connections.
     pub(super) connection: String,
+    /// The rule that it met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fault: Option<u64>,
     #[serde(flatten)]
     pub(super) touched: Touched,
 }
@@ -77,7 +80,7 @@ mod tests {
 
     fn request(api: &'static str) -> Request {
         let (client_id, connection, touched) = (String::new(), String::new(), Touched::default());
-        Request { sequence: 0, time_ms: 5, api, version: 1, client_id, connection, touched }
+        Request { sequence: 0, time_ms: 5, api, version: 1, client_id, connection, fault: None, touched }
     }
 
     fn sequences(page: &Page) -> Vec<u64> {

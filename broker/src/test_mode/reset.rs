@@ -14,6 +14,7 @@ use protocol::messages::{
 use protocol::{ErrorCode, StrBytes};
 use serde::{Deserialize, Serialize};
 
+use super::faults::Shown;
 use super::groups;
 use super::http::{Call, Failure, Outcome, answer};
 use super::inner_client::ask;
@@ -34,6 +35,9 @@ struct Done {
     topics_deleted: Vec<String>,
     groups_deleted: Vec<String>,
     requests_forgotten: usize,
+    faults_deleted: usize,
+    /// Rules that no request met: what a test believed to be tested was not.
+    faults_never_fired: Vec<Shown>,
 }
 
 /// See the module.
@@ -44,10 +48,18 @@ pub(super) async fn reset(call: Call) -> Outcome {
         let sentence = format!("keep_topics names {unknown}, which is no topic; nothing was deleted");
         return Err(Failure::bad(sentence));
     }
+    // First, so that none of them meets what clients do about the rest.
+    let faults = call.test_mode().faults().remove_all();
     let groups_deleted = delete_groups(&call.broker).await?;
     let topics_deleted = delete_topics(&call.broker, &wish.keep_topics).await?;
     let requests_forgotten = call.test_mode().requests().forget_all();
-    answer(&Done { topics_deleted, groups_deleted, requests_forgotten })
+    answer(&Done {
+        topics_deleted,
+        groups_deleted,
+        requests_forgotten,
+        faults_deleted: faults.len(),
+        faults_never_fired: faults.into_iter().filter(|fault| fault.hits == 0).collect(),
+    })
 }
 
 async fn delete_groups(broker: &Arc<Broker>) -> Result<Vec<String>, Failure> {

@@ -2,7 +2,7 @@
 //!
 //! Read from the body by its layout, so that it holds for every API. Asked by the request log and by the rules of faults.
 
-use protocol::layout::Layout;
+use protocol::layout::{Field, Kind, Layout};
 use protocol::request_outline::{Value, visit};
 use serde::Serialize;
 use uuid::Uuid;
@@ -89,6 +89,36 @@ impl Touched {
     }
 }
 
+/// What requests of an API can name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) topics: bool,
+    pub(super) groups: bool,
+}
+
+/// Whether [`Touched::of`] can find topics and groups in requests of a layout.
+pub(super) fn named_by(layout: &Layout) -> Named {
+    let mut named = Named::default();
+    look(layout.fields, "", &mut named);
+    named
+}
+
+fn look(fields: &[Field], inside: &str, named: &mut Named) {
+    for field in fields {
+        match field.name {
+            "GroupId" | "GroupIds" | "GroupsNames" | "Groups" | "Key" | "CoordinatorKeys" => {
+                named.groups = true
+            }
+            "TopicId" | "TopicNames" | "SubscribedTopicNames" => named.topics = true,
+            "Name" | "Topic" if inside.contains("Topic") => named.topics = true,
+            _ => {}
+        }
+        if let Kind::Struct(inner) | Kind::Structs(inner, _) = field.kind {
+            look(inner, field.name, named);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
@@ -120,6 +150,15 @@ mod tests {
         let topics = vec![TouchedTopic { topic: "seven".to_owned(), partitions: vec![4, 2] }];
         assert_eq!(by_name, Touched { topics, ..Touched::default() });
         assert_eq!(by_id, by_name);
+    }
+
+    #[test]
+    fn what_an_api_can_name_is_known_beforehand() {
+        let named = |layout| (named_by(layout).topics, named_by(layout).groups);
+        assert_eq!(named(&layouts::data::PRODUCE), (true, false));
+        assert_eq!(named(&layouts::groups::JOIN_GROUP), (false, true));
+        assert_eq!(named(&layouts::groups::OFFSET_FETCH), (true, true));
+        assert_eq!(named(&layouts::transactions::END_TXN), (false, false));
     }
 
     #[test]

@@ -5,13 +5,19 @@
 use hyper::Method;
 
 use super::http::{Call, Failure, Outcome, Run, Verb, answer};
-use super::{clock, groups, reset};
+use super::{clock, fault_verbs, groups, reset};
 use crate::api::APIS;
 
 /// Every verb.
 #[rustfmt::skip]
 pub(super) static VERBS: &[Verb] = &[
     Verb { method: Method::GET, path: "/test/requests", query: &["key", "since"], run: Run::Now(requests) },
+    Verb { method: Method::POST, path: "/test/faults", query: &[], run: Run::Now(fault_verbs::add) },
+    Verb { method: Method::GET, path: "/test/faults", query: &[], run: Run::Now(fault_verbs::all) },
+    Verb { method: Method::DELETE, path: "/test/faults", query: &[], run: Run::Now(fault_verbs::remove_all) },
+    Verb { method: Method::GET, path: "/test/faults/{id}", query: &[], run: Run::Now(fault_verbs::one) },
+    Verb { method: Method::DELETE, path: "/test/faults/{id}", query: &[], run: Run::Now(fault_verbs::remove) },
+    Verb { method: Method::GET, path: "/test/faults/{id}/wait", query: &["hits", "timeout_ms"], run: Run::Later(|call| Box::pin(fault_verbs::wait(call))) },
     Verb { method: Method::POST, path: "/test/reset", query: &[], run: Run::Later(|call| Box::pin(reset::reset(call))) },
     Verb { method: Method::GET, path: "/test/clock", query: &[], run: Run::Now(clock::show) },
     Verb { method: Method::POST, path: "/test/clock", query: &[], run: Run::Later(|call| Box::pin(clock::advance(call))) },
@@ -22,17 +28,20 @@ pub(super) static VERBS: &[Verb] = &[
 #[expect(clippy::needless_pass_by_value, reason = "what a verb takes")]
 fn requests(call: Call) -> Outcome {
     let since = call.number("since")?.unwrap_or(0);
-    let api = call.text("key").map(api_named).transpose()?;
+    let api = call.text("key").map(api_named).transpose().map_err(Failure::bad)?;
     answer(&call.test_mode().requests().page(since, api))
 }
 
 /// Kafka's spelling of an API's name, in whatever case it was written.
-pub(super) fn api_named(name: &str) -> Result<&'static str, Failure> {
-    let mut names = APIS.iter().map(crate::api::Entry::name);
-    if let Some(known) = names.find(|known| known.eq_ignore_ascii_case(name)) {
+///
+/// # Errors
+/// A sentence with the nearest name that there is.
+pub(super) fn api_named(name: &str) -> Result<&'static str, String> {
+    let names = || APIS.iter().map(crate::api::Entry::name);
+    if let Some(known) = names().find(|known| known.eq_ignore_ascii_case(name)) {
         return Ok(known);
     }
     let distance = |known: &&str| strsim::damerau_levenshtein(&known.to_lowercase(), &name.to_lowercase());
-    let nearest = APIS.iter().map(crate::api::Entry::name).min_by_key(distance).expect("APIs are served");
-    Err(Failure::bad(format!("there is no API \"{name}\"; the nearest is {nearest}")))
+    let nearest = names().min_by_key(distance).expect("APIs are served");
+    Err(format!("there is no API \"{name}\"; the nearest is {nearest}"))
 }

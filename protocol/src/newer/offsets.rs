@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use kafka_protocol::messages::{self, offset_commit_request, offset_fetch_request};
-use kafka_protocol::protocol::buf::ByteBuf;
-use kafka_protocol::protocol::{Decodable, HeaderVersion, Message, VersionRange};
+use kafka_protocol::protocol::buf::{ByteBuf, ByteBufMut};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, VersionRange};
 
 use super::{read, versions_up_to};
 
@@ -37,6 +37,38 @@ impl Decodable for OffsetCommitRequest {
             .with_topics(read::array(buf, topic)?);
         read::skip_tags(buf)?;
         Ok(Self(request))
+    }
+}
+
+impl Encodable for OffsetCommitRequest {
+    fn encode<B: ByteBufMut>(&self, buf: &mut B, version: i16) -> Result<()> {
+        let request = &self.0;
+        if version <= OLDER {
+            return request.encode(buf, version);
+        }
+        read::put_string(buf, Some(&request.group_id.0));
+        buf.put_i32(request.generation_id_or_member_epoch);
+        read::put_string(buf, Some(&request.member_id));
+        read::put_string(buf, request.group_instance_id.as_ref());
+        read::put_compact(buf, request.topics.len());
+        for topic in &request.topics {
+            buf.put_slice(topic.topic_id.as_bytes());
+            read::put_compact(buf, topic.partitions.len());
+            for partition in &topic.partitions {
+                let mut older = Vec::new();
+                partition.encode(&mut older, OLDER)?;
+                buf.put_slice(&older);
+            }
+            buf.put_u8(0);
+        }
+        buf.put_u8(0);
+        Ok(())
+    }
+
+    fn compute_size(&self, version: i16) -> Result<usize> {
+        let mut out = Vec::new();
+        self.encode(&mut out, version)?;
+        Ok(out.len())
     }
 }
 
