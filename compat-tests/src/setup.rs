@@ -240,16 +240,31 @@ fn go() -> Result<Vec<OsString>> {
 
 fn javascript() -> Result<Vec<OsString>> {
     require("node", "--version", "the kafkajs client needs Node.js 18 or newer")?;
-    require("npm", "--version", "the kafkajs client is installed with npm")?;
-    let source = layout::driver_dir("kafkajs");
-    let folder = install("kafkajs", &source, "", |folder| {
+    let folder = npm("kafkajs")?;
+    Ok(vec!["node".into(), folder.join("driver.js").into_os_string()])
+}
+
+/// The command line of the npm package `kafka-console`.
+///
+/// # Errors
+/// Node.js or npm is missing, or the download fails.
+pub fn kafka_console() -> Result<Vec<OsString>> {
+    require("node", "--version", "kafka-console needs Node.js 20.19 or newer")?;
+    let folder = npm("kafka-console")?;
+    Ok(vec!["node".into(), folder.join("node_modules/.bin/kafka-console").into_os_string()])
+}
+
+/// A folder with the files of a driver and the packages that its lock file names.
+fn npm(name: &str) -> Result<PathBuf> {
+    require("npm", "--version", "JavaScript packages are installed with npm")?;
+    let source = layout::driver_dir(name);
+    install(name, &source, "", |folder| {
         for file in files_below(&source)? {
             let name = file.file_name().context("a driver file has no name")?;
             fs::copy(&file, folder.join(name))?;
         }
         run(Command::new("npm").current_dir(folder).args(["ci", "--silent", "--no-audit", "--no-fund"]))
-    })?;
-    Ok(vec!["node".into(), folder.join("driver.js").into_os_string()])
+    })
 }
 
 fn require_java() -> Result<()> {

@@ -5,6 +5,7 @@
 //! scenario starts brokers of its own and checks what came out against what went in, record by record.
 
 mod connect;
+mod kafka_console;
 mod kcat;
 mod mirror;
 mod program;
@@ -26,6 +27,7 @@ type Scenario = fn(BrokerKind) -> Result<String>;
 
 const SCENARIOS: &[(&str, Scenario)] = &[
     ("kcat", kcat::run),
+    ("kafka-console", kafka_console::run),
     ("connect-standalone", connect::standalone),
     ("connect-distributed", connect::distributed),
     ("connect-exactly-once-source", connect::exactly_once_source),
