@@ -31,6 +31,8 @@ pub(crate) enum Subject {
     Onelog,
     /// Apache Kafka.
     Kafka,
+    /// franz-go's in-memory Kafka, beside `onelog dev` only.
+    Kfake,
 }
 
 /// How to start a broker on a port and a folder; every start of the same broker uses the same.

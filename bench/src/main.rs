@@ -16,6 +16,7 @@ mod closed_loop;
 mod cpus;
 mod fetch;
 mod kafka;
+mod kfake;
 mod load;
 mod loop_device;
 mod machine;

@@ -34,12 +34,7 @@ impl Flush {
 /// # Errors
 /// There is no such binary.
 pub(crate) fn launch(binary: &Path, flush: Flush, keys: &[(&str, &str)]) -> Result<Launch> {
-    ensure!(
-        binary.is_file(),
-        "{} is missing: build it, or start this as `cargo xtask bench`",
-        binary.display()
-    );
-    let binary: PathBuf = binary.to_owned();
+    let binary = there(binary)?;
     let properties: String = keys.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     Ok(Box::new(move |folder, port| {
         let file = folder.join("server.properties");
@@ -49,4 +44,29 @@ pub(crate) fn launch(binary: &Path, flush: Flush, keys: &[(&str, &str)]) -> Resu
         command.args(["--flush", flush.word(), "--auto-create", "false"]).arg("--config").arg(file);
         Ok(command)
     }))
+}
+
+/// Starts `binary` as `onelog dev`, with the control API on the port `admin` if one is given. Its data is where `dev` keeps it.
+///
+/// # Errors
+/// There is no such binary.
+pub(crate) fn launch_dev(binary: &Path, admin: Option<u16>) -> Result<Launch> {
+    let binary = there(binary)?;
+    Ok(Box::new(move |_, port| {
+        let mut command = Command::new(&binary);
+        command.arg("dev").arg("--listen").arg(format!("127.0.0.1:{port}"));
+        if let Some(admin) = admin {
+            command.arg("--test-mode").arg("--admin").arg(format!("127.0.0.1:{admin}"));
+        }
+        Ok(command)
+    }))
+}
+
+fn there(binary: &Path) -> Result<PathBuf> {
+    ensure!(
+        binary.is_file(),
+        "{} is missing: build it, or start this as `cargo xtask bench`",
+        binary.display()
+    );
+    Ok(binary.to_owned())
 }

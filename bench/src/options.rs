@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// POM that names Apache Kafka's version
     #[arg(long)]
     pub(crate) kafka_pom: PathBuf,
+    /// Go module with kfake's main
+    #[arg(long)]
+    pub(crate) kfake_module: PathBuf,
     /// File for the table of a full run; any other run leaves its table in the folder
     #[arg(long)]
     pub(crate) table: PathBuf,

@@ -15,6 +15,7 @@ mod space;
 mod spread;
 mod start;
 mod syscalls;
+mod test_broker;
 
 use anyhow::Result;
 
@@ -48,6 +49,7 @@ pub(crate) static ROWS: &[Row] = &[
     row("spread-batches", spread::ABOUT_BATCHES, spread::run_batches),
     row("spread-throughput", spread::ABOUT_THROUGHPUT, spread::run_throughput),
     row("start", start::ABOUT, start::run),
+    row("test-broker", test_broker::ABOUT, test_broker::run),
     row("idle", idle::ABOUT, idle::run),
     row("recovery", recovery::ABOUT, recovery::run),
     row("device-bytes", device_bytes::ABOUT, device_bytes::run),

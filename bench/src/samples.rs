@@ -51,6 +51,12 @@ impl<T> Series<T> {
     }
 }
 
+/// The median of figures without canaries; not a number without any.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let samples = values.iter().map(|value| Sample { value: *value, steady: true });
+    Series(samples.collect()).median(|value| *value).unwrap_or(f64::NAN)
+}
+
 /// The runs of both brokers.
 #[derive(Debug, Clone)]
 pub(crate) struct Sides<T> {
@@ -69,7 +75,7 @@ impl<T> Sides<T> {
     pub(crate) fn of_mut(&mut self, subject: Subject) -> &mut Series<T> {
         match subject {
             Subject::Onelog => &mut self.onelog,
-            Subject::Kafka => &mut self.kafka,
+            Subject::Kafka | Subject::Kfake => &mut self.kafka,
         }
     }
 }

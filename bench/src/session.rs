@@ -16,6 +16,7 @@ use crate::broker_process::{Broker, Subject};
 use crate::canary::Canary;
 use crate::checker::Findings;
 use crate::kafka::Jars;
+use crate::kfake;
 use crate::onelog::{self, Flush};
 use crate::options::Options;
 use crate::samples::{Sample, Sides, order};
@@ -135,6 +136,26 @@ impl Session {
         Broker::new(Subject::Onelog, folder, log, launch)
     }
 
+    /// A new `onelog dev`, not started, with the control API on the port `admin` if one is given.
+    ///
+    /// # Errors
+    /// There is no binary.
+    pub(crate) fn unstarted_dev(&mut self, admin: Option<u16>) -> Result<Broker> {
+        let launch = onelog::launch_dev(&self.options.onelog, admin)?;
+        let (folder, log) = self.place(Subject::Onelog, None);
+        Broker::new(Subject::Onelog, folder, log, launch)
+    }
+
+    /// A new kfake, not started.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub(crate) fn unstarted_kfake(&mut self) -> Result<Broker> {
+        let launch = kfake::launch(&self.options.kfake_module, &self.options.folder)?;
+        let (folder, log) = self.place(Subject::Kfake, None);
+        Broker::new(Subject::Kfake, folder, log, launch)
+    }
+
     /// A new Kafka on an empty folder, not started; `None` when Kafka takes no part.
     ///
     /// # Errors
@@ -200,7 +221,7 @@ impl Session {
         for subject in order(experiment.rounds, kafka.is_some()) {
             let broker = match subject {
                 Subject::Onelog => onelog,
-                Subject::Kafka => kafka.context("Kafka has a turn only when it is there")?,
+                Subject::Kafka | Subject::Kfake => kafka.context("Kafka has a turn only when it is there")?,
             };
             let sample = self.measure(experiment.row, experiment.what, subject, || run(broker))?;
             sides.of_mut(subject).0.push(sample);

@@ -17,7 +17,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let mut command = std::process::Command::new(target.join("release").join("bench"));
     command.args(arguments).arg("--onelog").arg(broker).arg("--folder").arg(target.join("bench"));
     let pom = workspace::root().join("compat-tests").join("drivers").join("kafka").join("pom.xml");
-    command.arg("--kafka-pom").arg(pom);
+    command
+        .arg("--kafka-pom")
+        .arg(pom)
+        .arg("--kfake-module")
+        .arg(workspace::root().join("bench").join("kfake"));
     command.arg("--table").arg(workspace::root().join("docs").join("BENCHMARKS.md"));
     step::run("measure", &mut command)
 }

@@ -76,7 +76,9 @@ impl Sweep<'_> {
         let sides = session.compare(experiment, onelog, kafka, |broker| {
             let topics = match broker.subject() {
                 Subject::Onelog => &mut on_onelog,
-                Subject::Kafka => on_kafka.as_mut().expect("created whenever Kafka takes part"),
+                Subject::Kafka | Subject::Kfake => {
+                    on_kafka.as_mut().expect("created whenever Kafka takes part")
+                }
             };
             produce_run::run(broker, topics, self.load, pace)
         })?;

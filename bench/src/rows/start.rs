@@ -11,7 +11,7 @@ use crate::broker_process::{Broker, Subject};
 use crate::closed_loop::{self, Pace};
 use crate::load::Load;
 use crate::onelog::Flush;
-use crate::samples::{Sample, Series};
+use crate::samples::median;
 use crate::session::Session;
 use crate::table::{Figure, Limit};
 use crate::topics::TopicSet;
@@ -63,11 +63,6 @@ impl Starts {
 
 fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
-}
-
-fn median(values: &[f64]) -> f64 {
-    let samples = values.iter().map(|value| Sample { value: *value, steady: true });
-    Series(samples.collect()).median(|value| *value).unwrap_or(f64::NAN)
 }
 
 pub(super) fn run(session: &mut Session) -> Result<Vec<Figure>> {
