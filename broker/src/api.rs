@@ -53,6 +53,7 @@ mod coverage;
 mod tests;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
@@ -202,12 +203,26 @@ pub(crate) struct ConnectionInfo {
     advertised: (StrBytes, u16),
     /// Name and version of the client's library, once it said so in ApiVersions (KIP-511).
     pub(crate) software: Arc<OnceLock<(String, String)>>,
+    /// Batches of its requests may wait to be appended.
+    submits: Arc<AtomicBool>,
 }
 
 impl ConnectionInfo {
     pub(crate) fn new(peer: SocketAddr, listener: Arc<str>, advertised: &HostPort) -> Self {
         let host = StrBytes::from_string(advertised.host.clone());
-        Self { peer, listener, advertised: (host, advertised.port), software: Arc::default() }
+        let (advertised, software) = ((host, advertised.port), Arc::default());
+        Self { peer, listener, advertised, software, submits: Arc::default() }
+    }
+
+    /// Batches of a request may wait to be appended from here on. Whatever comes behind them finds them in the log.
+    pub(crate) fn submits(&self) {
+        self.submits.store(true, Ordering::Relaxed);
+    }
+
+    fn append_submitted(&self, broker: &Broker) {
+        if self.submits.swap(false, Ordering::Relaxed) {
+            broker.store.append_submitted();
+        }
     }
 
     /// Host and port that this client is told to connect to.
@@ -293,10 +308,18 @@ pub(crate) fn dispatch(
         "request"
     );
     let response_header = response_header(&header, entry.layout.is_flexible(version));
+    if key != ApiKey::Produce as i16 {
+        connection.append_submitted(broker);
+    }
     let context = RequestContext { header, connection };
     let reply = match &broker.test_mode {
         None => entry.handle(broker, &context, frame)?,
-        Some(test_mode) => test_mode.handle(broker, entry, &context, frame)?,
+        Some(test_mode) => {
+            let reply = test_mode.handle(broker, entry, &context, frame)?;
+            // It may hold the answer back.
+            connection.append_submitted(broker);
+            reply
+        }
     };
     Ok(Answer { header: response_header, reply })
 }

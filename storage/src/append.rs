@@ -1,8 +1,10 @@
 //! Appending by flat combining: whoever gets the append lock appends for everyone who waits.
 //!
-//! Called by `store`. Under the lock: producer state, offset, stamp, queue entry, one `pwritev`. Nothing of a batch is
+//! Called by `store`. Who has more to append at once submits it all before asking for the first outcome: then one group, one
+//! lock and one system call are enough for it. Under the lock: producer state, offset, stamp, queue entry, one `pwritev`. Nothing of a batch is
 //! visible before it is in the file, and nothing is in the file without its queue entry.
 
+use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex};
 
@@ -82,6 +84,7 @@ pub struct Appended {
     pub duplicate: bool,
 }
 
+/// What became of one batch.
 type Outcome = Result<Appended, AppendError>;
 
 /// One caller's batches, then its outcomes.
@@ -114,20 +117,59 @@ impl Request {
     }
 }
 
-/// Appends the batches of this caller and of all who wait, as one group.
-pub(crate) fn append(engine: &Engine, batches: Vec<Append>) -> Vec<Outcome> {
+/// Batches that have their place in the order of appends, and are in the log at the latest when this is dropped.
+pub struct Submitted {
+    engine: Arc<Engine>,
+    /// `None` once its outcomes were taken.
+    request: Option<Arc<Request>>,
+}
+
+impl Submitted {
+    /// Gives the batches their place: before all that are submitted or appended after this returns.
+    pub(crate) fn new(engine: &Arc<Engine>, batches: Vec<Append>) -> Self {
+        // What is not in memory is read before the append lock is taken.
+        batches.iter().for_each(|append| append.partition.warm(&engine.extents));
+        let request = Arc::new(Request(Mutex::new(Stage::Waiting(batches))));
+        engine.waiting.lock().expect("no panic under this lock").push(Arc::clone(&request));
+        Self { engine: Arc::clone(engine), request: Some(request) }
+    }
+
+    /// What became of each batch. Appends them now, together with all others that wait, unless somebody has by now.
+    #[must_use]
+    pub fn outcomes(mut self) -> Vec<Outcome> {
+        let request = self.request.take().expect("taken once");
+        if let Some(outcomes) = request.outcomes() {
+            return outcomes;
+        }
+        append_submitted(&self.engine);
+        request.outcomes().expect("who held the append lock meanwhile appended it, or else it was done now")
+    }
+}
+
+impl Drop for Submitted {
+    fn drop(&mut self) {
+        if self.request.is_some() {
+            append_submitted(&self.engine);
+        }
+    }
+}
+
+impl fmt::Debug for Submitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submitted").field("request", &self.request).finish_non_exhaustive()
+    }
+}
+
+/// Appends everything that was submitted, by whomever, as one group. All of it has its outcome when this returns.
+pub(crate) fn append_submitted(engine: &Engine) {
     let asked = engine.clock.elapsed();
-    // What is not in memory is read before the append lock is taken.
-    batches.iter().for_each(|append| append.partition.warm(&engine.extents));
-    let own = Arc::new(Request(Mutex::new(Stage::Waiting(batches))));
-    engine.waiting.lock().expect("no panic under this lock").push(Arc::clone(&own));
     let mut writer = engine.writer.lock().expect("no panic under the append lock");
     let begun = engine.clock.elapsed();
     engine.timings.wait.record(begun.saturating_sub(asked));
-    if let Some(outcomes) = own.outcomes() {
-        return outcomes;
-    }
     let requests = mem::take(&mut *engine.waiting.lock().expect("no panic under this lock"));
+    if requests.is_empty() {
+        return;
+    }
     let mut group = Group::default();
     let mut outcomes: Vec<Vec<Outcome>> =
         requests.iter().map(|request| group.add_all(engine, &mut writer, request.take_batches())).collect();
@@ -145,7 +187,6 @@ pub(crate) fn append(engine: &Engine, batches: Vec<Append>) -> Vec<Outcome> {
     }
     drop(writer);
     engine.written(end);
-    own.outcomes().expect("this caller's request was among those drained, or drained before")
 }
 
 /// Partitions that a group touches, with their log end after it.

@@ -50,7 +50,7 @@ mod topic;
 mod transactions;
 mod verification;
 
-pub use append::{Append, Appended, ValidBatch};
+pub use append::{Append, Appended, Submitted, ValidBatch};
 pub use clock::{Clock, SystemClock};
 pub use error::{AppendError, Error, OpenError, ReadError, TopicError};
 pub use facts::LogFacts;

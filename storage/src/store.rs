@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::append::{self, Append, Appended};
+use crate::append::{self, Append, Appended, Submitted};
 use crate::clock::Clock;
 use crate::data_dir::DataDir;
 use crate::disk::{DirLock, Disk};
@@ -164,7 +164,19 @@ impl Store {
 
     /// Appends each batch to its partition, all in one group where they fit one file. Results in the order of `batches`.
     pub fn append(&self, batches: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
-        append::append(&self.engine, batches)
+        self.submit(batches).outcomes()
+    }
+
+    /// The same in two steps: the batches have their place before all that come later, and are appended with all others that
+    /// were submitted when the outcomes of one of these are asked for. Until then nothing of them is to be seen.
+    #[must_use]
+    pub fn submit(&self, batches: Vec<Append>) -> Submitted {
+        Submitted::new(&self.engine, batches)
+    }
+
+    /// Appends whatever was submitted up to now.
+    pub fn append_submitted(&self) {
+        append::append_submitted(&self.engine);
     }
 
     /// First position not acknowledged under the flush mode. Wait for `>= Appended::end` before answering acks=all.

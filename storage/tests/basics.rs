@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use storage::disk::LocalDisk;
 use storage::{
-    AppendError, Clock, Configs, FlushMode, OpenError, ReadError, ReadRequest, Store, StoreConfig,
+    Append, AppendError, Clock, Configs, FlushMode, OpenError, ReadError, ReadRequest, Store, StoreConfig,
+    Submitted,
 };
 use support::{Producer, append, batch, config, open, read_all};
 use uuid::Uuid;
@@ -86,7 +87,7 @@ fn a_producers_retry_gets_its_first_offset_and_a_gap_is_refused_also_after_a_res
         assert!(again.duplicate);
         assert_eq!(again.base_offset, i64::from(sequence));
     }
-    let refused = |batch| store.append(vec![storage::Append::new(Arc::clone(&partition), batch)]).remove(0);
+    let refused = |batch| store.append(vec![Append::new(Arc::clone(&partition), batch)]).remove(0);
     assert!(matches!(refused(of(0)), Err(AppendError::OutOfOrderSequence { expected: 18, found: 0, .. })));
     assert!(matches!(refused(of(21)), Err(AppendError::OutOfOrderSequence { expected: 18, found: 21, .. })));
     let old_epoch = batch(b"x", &[5], Some(Producer { id: 9, epoch: -1, sequence: 0 }));
@@ -150,6 +151,28 @@ fn what_was_located_can_be_checked_a_part_at_a_time() {
 }
 
 #[test]
+fn what_was_submitted_is_appended_in_order_as_one_group() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Os)).unwrap();
+    let (topic, _) = store.create_topic("t", Uuid::from_u128(1), 1, Configs::default()).unwrap();
+    let partition = topic.partition(0).unwrap();
+    let writes = || store.facts().write.counts.iter().sum::<u64>();
+    let submit = |time| store.submit(vec![Append::new(Arc::clone(&partition), batch(b"v", &[time], None))]);
+    let [first, second, third] = [submit(0), submit(1), submit(2)];
+    assert_eq!((partition.log_end_offset(), writes()), (0, 0), "nobody asked for an outcome");
+    let offset = |submitted: Submitted| submitted.outcomes()[0].as_ref().unwrap().base_offset;
+    assert_eq!((offset(second), partition.log_end_offset(), writes()), (1, 3, 1));
+    assert_eq!((offset(first), offset(third), writes()), (0, 2, 1));
+    drop(submit(3));
+    assert_eq!((partition.log_end_offset(), writes()), (4, 2), "nobody wants to know, but it was sent");
+    let _later = submit(4);
+    assert_eq!(append(&store, &partition, batch(b"v", &[5], None)).base_offset, 5);
+    let _last = submit(6);
+    store.append_submitted();
+    assert_eq!((partition.log_end_offset(), read_all(&store, &partition, 0).len()), (7, 7));
+}
+
+#[test]
 fn a_deleted_topic_is_gone_and_its_name_can_be_used_again() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Os)).unwrap();
@@ -157,7 +180,7 @@ fn a_deleted_topic_is_gone_and_its_name_can_be_used_again() {
     append(&store, &old.partition(0).unwrap(), batch(b"x", &[1], None));
     store.delete_topic(&old).unwrap();
     assert!(store.topic("t").is_none());
-    let stale = store.append(vec![storage::Append::new(old.partition(0).unwrap(), batch(b"x", &[1], None))]);
+    let stale = store.append(vec![Append::new(old.partition(0).unwrap(), batch(b"x", &[1], None))]);
     assert!(matches!(stale[0], Err(AppendError::Deleted)));
     store.create_topic("t", Uuid::from_u128(2), 3, Configs::default()).unwrap();
     drop(store);
@@ -227,7 +250,7 @@ fn a_producer_that_is_silent_for_long_is_forgotten_and_may_begin_anywhere() {
     let partition = topic.partition(0).unwrap();
     let at = |sequence, timestamp| batch(b"x", &[timestamp], Some(Producer { id: 9, epoch: 0, sequence }));
     append(&store, &partition, at(0, 1000));
-    let gap = || store.append(vec![storage::Append::new(Arc::clone(&partition), at(7, 2000))]).remove(0);
+    let gap = || store.append(vec![Append::new(Arc::clone(&partition), at(7, 2000))]).remove(0);
     clock.0.store(3_601_000, Ordering::Relaxed);
     store.housekeep().unwrap();
     assert!(
@@ -241,7 +264,7 @@ fn a_producer_that_is_silent_for_long_is_forgotten_and_may_begin_anywhere() {
     store.set_broker_configs([("seconds".to_owned(), "7200".to_owned())].into()).unwrap();
     clock.0.store(3_602_000 + 1_200_000, Ordering::Relaxed);
     store.housekeep().unwrap();
-    let other_gap = store.append(vec![storage::Append::new(Arc::clone(&partition), at(17, 2000))]).remove(0);
+    let other_gap = store.append(vec![Append::new(Arc::clone(&partition), at(17, 2000))]).remove(0);
     assert!(
         matches!(other_gap, Err(AppendError::OutOfOrderSequence { expected: 8, .. })),
         "two hours by now"

@@ -4,7 +4,8 @@
 //! answered when they are in the log, acks=-1 when they are durable, acks=0 never: an error then closes the connection so
 //! that the client asks for metadata again. `timeout_ms` is not looked at: it limits the wait for other replicas, and
 //! there are none. A duplicate batch of an idempotent producer succeeds with its original offset. Version 7 allows zstd, 8
-//! brings messages and record errors, 13 topic ids. Only Metadata creates topics, as in Kafka.
+//! brings messages and record errors, 13 topic ids. Small requests that a connection sends close together are appended as
+//! one group. Only Metadata creates topics, as in Kafka.
 //!
 //! Clients may write to internal topics only under the client id `__admin_client` (`KafkaApis.handleProduceRequest`).
 //!
@@ -29,9 +30,9 @@ use protocol::messages::produce_response::{
 };
 use protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
 use protocol::{ErrorCode, StrBytes, layouts};
-use storage::{Append, AppendError, Appended, PartitionLog, Position, Topic};
+use storage::{Append, AppendError, Appended, PartitionLog, Position, Submitted, Topic};
 
-use super::{Api, Reply, RequestContext, Response};
+use super::{Api, Reply, RequestContext, Response, reply};
 use crate::broker::Broker;
 use crate::topic_config::TopicConfig;
 use crate::traffic::TopicMeter;
@@ -42,6 +43,9 @@ use verification::Unverified;
 
 const ADMIN_CLIENT_ID: &str = "__admin_client";
 const ACKS_ALL: i16 = -1;
+/// Batches of a request up to this size, bytes, are appended with those of other requests: a system call for more of them
+/// would be saved next to nothing.
+const SMALL: usize = 16 << 10;
 
 pub(super) struct Produce;
 
@@ -71,6 +75,10 @@ impl Api for Produce {
             responses.push(sender.topic(index, topic, &mut pending));
         }
         if pending.unverified.is_empty() && pending.unfinished.is_empty() {
+            if acks != 0 && pending.is_small() {
+                context.connection.submits();
+                return form.submit(broker, pending, responses);
+            }
             return form.append(broker, pending, responses);
         }
         let now_ms = sender.now_ms;
@@ -119,6 +127,26 @@ impl Form {
         Reply::Now(Response::encode(&response, self.version))
     }
 
+    /// Has the batches appended when the first answer of its connection is asked for, together with those of the requests
+    /// that came along: a client with hundreds of small requests on their way pays for one write of the log, not for
+    /// hundreds.
+    fn submit(
+        self,
+        broker: &Arc<Broker>,
+        pending: Pending,
+        mut responses: Vec<TopicProduceResponse>,
+    ) -> Reply {
+        let (submission, broker) = (pending.submit(broker), Arc::clone(broker));
+        Reply::Later(Box::pin(async move {
+            let (position, _) = submission.finish(&broker, &mut responses);
+            let outcome = match position {
+                Some(position) if self.acks == ACKS_ALL => reply::acknowledged(&broker, position).await,
+                _ => Ok(()),
+            };
+            Response::encode(&with_outcome(responses, outcome), self.version)
+        }))
+    }
+
     fn append(
         self,
         broker: &Arc<Broker>,
@@ -126,7 +154,7 @@ impl Form {
         mut responses: Vec<TopicProduceResponse>,
     ) -> Reply {
         let Self { version, acks } = self;
-        let (position, failed) = pending.append(broker, &mut responses);
+        let (position, failed) = pending.submit(broker).finish(broker, &mut responses);
         match acks {
             0 if failed => Reply::Close,
             0 => Reply::Nothing,
@@ -245,16 +273,34 @@ struct Pending {
 }
 
 impl Pending {
+    /// Whether a write of its own would cost more than what it writes.
+    fn is_small(&self) -> bool {
+        let sizes = self.appends.iter().map(|append| append.batch.view().as_bytes().len());
+        (1..=SMALL).contains(&sizes.sum())
+    }
+
+    /// Gives the batches their place in the log's order.
+    fn submit(self, broker: &Broker) -> Submission {
+        let sent = self.appends.iter().map(Sent::of).zip(self.places).collect();
+        let submitted = (!self.appends.is_empty()).then(|| broker.store.submit(self.appends));
+        Submission { sent, submitted, failed: self.failed }
+    }
+}
+
+/// Batches that wait for their outcome.
+struct Submission {
+    sent: Vec<(Sent, (usize, usize))>,
+    submitted: Option<Submitted>,
+    failed: bool,
+}
+
+impl Submission {
     /// Appends everything and fills in the outcomes. Returns where all of it is durable and whether anything failed.
-    fn append(self, broker: &Broker, responses: &mut [TopicProduceResponse]) -> (Option<Position>, bool) {
+    fn finish(self, broker: &Broker, responses: &mut [TopicProduceResponse]) -> (Option<Position>, bool) {
         let (mut position, mut failed) = (None, self.failed);
-        if self.appends.is_empty() {
-            return (position, failed);
-        }
-        let sent: Vec<Sent> = self.appends.iter().map(Sent::of).collect();
-        let outcomes = broker.store.append(self.appends);
+        let Some(submitted) = self.submitted else { return (position, failed) };
         let mut traffic = TopicMeter::new(&broker.traffic);
-        for ((outcome, sent), (topic, place)) in outcomes.into_iter().zip(sent).zip(self.places) {
+        for (outcome, (sent, (topic, place))) in submitted.outcomes().into_iter().zip(self.sent) {
             let response = &mut responses[topic].partition_responses[place];
             let traffic = traffic.of(sent.log.topic_number());
             match outcome {

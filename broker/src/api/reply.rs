@@ -84,6 +84,17 @@ impl Reply {
     }
 }
 
+/// Waits until the log has acknowledged everything below `position`.
+///
+/// # Errors
+/// `KafkaStorageError` when it stopped before: nothing may be reported as done.
+pub(crate) async fn acknowledged(broker: &Broker, position: Position) -> Result<(), ErrorCode> {
+    if position <= broker.store.acknowledged() {
+        return Ok(());
+    }
+    broker.waits.acknowledged(position).await.map_err(|_| ErrorCode::KafkaStorageError)
+}
+
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

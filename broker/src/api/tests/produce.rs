@@ -2,11 +2,11 @@
 
 use protocol::ErrorCode;
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TransactionalId};
+use protocol::messages::{ApiKey, ListGroupsRequest, ProduceRequest, ProduceResponse, TransactionalId};
 use protocol::record_batch_builder::RecordBatchBuilder;
 use uuid::Uuid;
 
-use super::{Client, batch, produce_request, topic_name};
+use super::{Client, batch, decoded, finished, produce_request, topic_name};
 use crate::api::Reply;
 
 fn data(partition: i32, values: &[&str]) -> PartitionProduceData {
@@ -45,6 +45,37 @@ fn one_bad_partition_does_not_fail_the_others() {
     assert_eq!(response.responses[1].name, topic_name("missing"));
     let log = client.broker.store.topic("t").unwrap().partition(1).unwrap();
     assert_eq!(log.log_end_offset(), 2);
+}
+
+/// As those of librdkafka, which has hundreds of them on their way.
+#[test]
+fn small_requests_of_one_connection_are_written_together_and_before_whatever_follows_them() {
+    let client = Client::new();
+    client.create("t", 1, &[]);
+    let log = client.broker.store.topic("t").unwrap().partition(0).unwrap();
+    let writes = || client.broker.store.facts().write.counts.iter().sum::<u64>();
+    let send = |acks| client.reply(ApiKey::Produce, 9, &produce_request(acks, "t", 0, batch(&["v"])));
+    let before = writes();
+    let replies: Vec<Reply> = [-1, 1, -1].map(send).into();
+    assert_eq!((log.log_end_offset(), writes()), (0, before));
+    for (offset, reply) in (0..).zip(replies) {
+        let response: ProduceResponse = decoded(finished(reply), 9);
+        let partition = &response.responses[0].partition_responses[0];
+        assert_eq!((partition.error_code, partition.base_offset), (0, offset));
+        assert_eq!(
+            (log.log_end_offset(), writes()),
+            (3, before + 1),
+            "the first answer has all of them written"
+        );
+    }
+    let _unanswered = send(1);
+    let _other = client.reply(ApiKey::ListGroups, 4, &ListGroupsRequest::default());
+    assert_eq!(log.log_end_offset(), 4, "whatever comes behind a produce finds its records");
+    let _unanswered = send(1);
+    assert!(matches!(send(0), Reply::Nothing));
+    assert_eq!(log.log_end_offset(), 6, "whoever wants no answer does not wait for one");
+    drop(send(1));
+    assert_eq!(log.log_end_offset(), 7, "the connection is gone, the records are not");
 }
 
 #[test]
