@@ -1,6 +1,6 @@
 //! `onelog config print`: what a broker that is started the same way would take for its configuration, and from where.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 use broker::config::{Config, KEYS, Role};
@@ -48,6 +48,9 @@ pub(crate) fn run(arguments: ConfigArguments) -> anyhow::Result<()> {
 
 fn print(config: &Config, effective: bool, as_json: bool) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout());
+    let for_a_person =
+        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let (faint, plain) = if for_a_person { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
     for key in KEYS {
         let origin = config.origins.get(key.name);
         if origin.is_none() && !effective {
@@ -61,7 +64,7 @@ fn print(config: &Config, effective: bool, as_json: bool) -> io::Result<()> {
             writeln!(out, "{line}")?;
         } else {
             let unused = if key.role == Role::Used { "" } else { ", has no effect here" };
-            writeln!(out, "{}={}  # {place}{unused}", key.name, value.unwrap_or_default())?;
+            writeln!(out, "{}={}  {faint}# {place}{unused}{plain}", key.name, value.unwrap_or_default())?;
         }
     }
     out.flush()

@@ -21,6 +21,7 @@ use crate::client::{Client, Target, topic_name};
 use crate::failure::{Failure, Outcome};
 use crate::options::Connect;
 use crate::partitions::TopicPartition;
+use crate::table::{self, fixed, growing};
 use state::Listed;
 
 /// List, describe, reset and delete consumer groups
@@ -154,20 +155,20 @@ fn list(client: &mut Client, arguments: &Arguments, out: &mut dyn Write) -> Outc
         writeln!(out, "{}", json!({ "groups": rows }))?;
         return Ok(());
     }
-    let width = groups.iter().map(|group| group.name.len()).max().unwrap_or(0).max(15);
-    let line = |name: &str, kind: &str, state: &str| match (&arguments.group_type, &arguments.state) {
-        (None, None) => name.to_owned(),
-        (Some(_), None) => format!("{name:<width$} {kind:<20}"),
-        (None, Some(_)) => format!("{name:<width$} {state:<20}"),
-        (Some(_), Some(_)) => format!("{name:<width$} {kind:<20} {state:<20}"),
+    let (with_type, with_state) = (arguments.group_type.is_some(), arguments.state.is_some());
+    if !with_type && !with_state {
+        return Ok(groups.iter().try_for_each(|group| writeln!(out, "{}", group.name))?);
+    }
+    let mut columns = vec![growing("GROUP", 15)];
+    columns.extend(with_type.then_some(fixed("TYPE", 20)));
+    columns.extend(with_state.then_some(fixed("STATE", 20)));
+    let row = |Listed { name, kind, state }: &Listed| {
+        let mut cells = vec![name.clone()];
+        cells.extend(with_type.then(|| kind.clone()));
+        cells.extend(with_state.then(|| state.clone()));
+        cells
     };
-    if arguments.state.is_some() || arguments.group_type.is_some() {
-        writeln!(out, "{}", line("GROUP", "TYPE", "STATE"))?;
-    }
-    for Listed { name, kind, state } in &groups {
-        writeln!(out, "{}", line(name, kind, state))?;
-    }
-    Ok(())
+    table::write(&columns, &groups.iter().map(row).collect::<Vec<_>>(), out)
 }
 
 fn delete(client: &mut Client, arguments: &Arguments, out: &mut dyn Write) -> Outcome {
@@ -211,7 +212,7 @@ fn delete_offsets(client: &mut Client, arguments: &Arguments, out: &mut dyn Writ
         Ok(answer)
     })?;
     writeln!(out, "Request succeeded for deleting offsets from group {group}.")?;
-    writeln!(out, "\n{:<15} {:<10} {:<15}", "TOPIC", "PARTITION", "STATUS")?;
+    let mut rows = Vec::new();
     let mut failed = false;
     for topic in answer.topics {
         for partition in topic.partitions {
@@ -222,9 +223,11 @@ fn delete_offsets(client: &mut Client, arguments: &Arguments, out: &mut dyn Writ
                     format!("Error: {failure}")
                 }
             };
-            writeln!(out, "{:<15} {:<10} {status:<15}", topic.name.as_str(), partition.partition_index)?;
+            rows.push(vec![topic.name.to_string(), partition.partition_index.to_string(), status]);
         }
     }
+    writeln!(out)?;
+    table::write(&[fixed("TOPIC", 15), fixed("PARTITION", 10), fixed("STATUS", 15)], &rows, out)?;
     if failed { Err(Failure::new("some offsets were not deleted, see above")) } else { Ok(()) }
 }
 

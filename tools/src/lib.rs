@@ -25,6 +25,7 @@ mod partitions;
 mod producer;
 mod registry;
 mod storage_tool;
+mod table;
 mod text;
 mod time;
 mod topics;

@@ -11,7 +11,8 @@ use std::process::ExitCode;
 
 use crate::failure::{Failure, Outcome};
 use crate::{
-    api_versions, configs, consumer, cub, delete_records, get_offsets, groups, producer, storage_tool, topics,
+    api_versions, configs, consumer, cub, delete_records, get_offsets, groups, producer, storage_tool, table,
+    topics,
 };
 
 /// A tool by its name in Kafka's `bin` folder.
@@ -115,6 +116,7 @@ pub fn by_name(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode
         }
     };
     let line = std::iter::once(OsString::from(tool.name)).chain(rest.iter().cloned()).collect();
+    table::look_at_terminal();
     let mut out = BufWriter::new(io::stdout().lock());
     let outcome = (tool.run)(line, &mut out);
     let flushed = out.flush();

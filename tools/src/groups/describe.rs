@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Outcome};
 use crate::group_offsets::{Committed, committed};
 use crate::partitions::{self, LATEST, READ_UNCOMMITTED, TopicPartition};
+use crate::table::{self, fixed, growing, notable};
 use crate::text::joined;
 
 pub(super) fn run(client: &mut Client, arguments: &Arguments, out: &mut dyn Write) -> Outcome {
@@ -114,141 +115,105 @@ fn rows<'a>(client: &mut Client, arguments: &Arguments, group: &'a Group) -> Out
     Ok(rows)
 }
 
-/// Width of a column: that of its longest value, 15 at least.
-fn width<'a>(values: impl Iterator<Item = &'a str>) -> usize {
-    values.map(str::len).max().unwrap_or(0).max(15)
-}
-
 fn dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 fn write_rows(group: &Group, rows: &[Row<'_>], verbose: bool, out: &mut dyn Write) -> Outcome {
-    let topics = rows.iter().filter_map(|row| row.partition.as_ref()).map(|(topic, _)| topic.as_str());
-    let members = || rows.iter().filter_map(|row| row.member);
-    let (group_width, topic_width) = (width([group.name.as_str()].into_iter()), width(topics));
-    let (id_width, host_width) = (
-        width(members().map(|member| member.id.as_str())),
-        width(members().map(|member| member.host.as_str())),
-    );
-    let line = |words: [&str; 10]| {
-        let [name, topic, partition, epoch, current, end, lag, id, host, client] = words;
-        let epoch = if verbose { format!("{epoch:<15} ") } else { String::new() };
-        format!(
-            "{name:<group_width$} {topic:<topic_width$} {partition:<10} {epoch}{current:<15} {end:<15} {lag:<15} {id:<id_width$} {host:<host_width$} {client}"
-        )
-    };
-    let head = [
-        "GROUP",
-        "TOPIC",
-        "PARTITION",
-        "LEADER-EPOCH",
-        "CURRENT-OFFSET",
-        "LOG-END-OFFSET",
-        "LAG",
-        "CONSUMER-ID",
-        "HOST",
-        "CLIENT-ID",
+    let mut columns = vec![
+        growing("GROUP", 15),
+        growing("TOPIC", 15),
+        fixed("PARTITION", 10),
+        fixed("CURRENT-OFFSET", 15),
+        fixed("LOG-END-OFFSET", 15),
+        notable("LAG", 15),
+        growing("CONSUMER-ID", 15),
+        growing("HOST", 15),
+        fixed("CLIENT-ID", 0),
     ];
-    writeln!(out, "\n{}", line(head))?;
-    for row in rows {
-        let epoch = row.committed.map(|committed| committed.leader_epoch).filter(|epoch| *epoch >= 0);
-        writeln!(
-            out,
-            "{}",
-            line([
-                &group.name,
-                &dash(row.partition.as_ref().map(|(topic, _)| topic)),
-                &dash(row.partition.as_ref().map(|(_, index)| index)),
-                &dash(epoch),
-                &dash(row.committed.map(|committed| committed.offset)),
-                &dash(row.end),
-                &dash(row.lag()),
-                &dash(row.member.map(|member| &member.id)),
-                &dash(row.member.map(|member| &member.host)),
-                &dash(row.member.map(|member| &member.client)),
-            ])
-        )?;
+    if verbose {
+        columns.insert(3, fixed("LEADER-EPOCH", 15));
     }
-    Ok(())
+    let row = |row: &Row<'_>| {
+        let epoch = row.committed.map(|committed| committed.leader_epoch).filter(|epoch| *epoch >= 0);
+        let mut cells = vec![
+            group.name.clone(),
+            dash(row.partition.as_ref().map(|(topic, _)| topic)),
+            dash(row.partition.as_ref().map(|(_, index)| index)),
+            dash(row.committed.map(|committed| committed.offset)),
+            dash(row.end),
+            dash(row.lag()),
+            dash(row.member.map(|member| &member.id)),
+            dash(row.member.map(|member| &member.host)),
+            dash(row.member.map(|member| &member.client)),
+        ];
+        if verbose {
+            cells.insert(3, dash(epoch));
+        }
+        cells
+    };
+    writeln!(out)?;
+    table::write(&columns, &rows.iter().map(row).collect::<Vec<_>>(), out)
 }
 
 fn write_state(group: &Group, verbose: bool, out: &mut dyn Write) -> Outcome {
     let coordinator =
         format!("{}:{}  ({})", group.coordinator.host, group.coordinator.port, group.coordinator.id);
-    let (name_width, coordinator_width) =
-        (width([group.name.as_str()].into_iter()), coordinator.len().max(25));
-    let line = |words: [&str; 7]| {
-        let [name, coordinator, assignor, state, epoch, target, members] = words;
-        let epochs = if verbose { format!("{epoch:<15} {target:<25} ") } else { String::new() };
-        format!(
-            "{name:<name_width$} {coordinator:<coordinator_width$} {assignor:<20} {state:<20} {epochs}{members}"
-        )
-    };
-    let head = [
-        "GROUP",
-        "COORDINATOR (ID)",
-        "ASSIGNMENT-STRATEGY",
-        "STATE",
-        "GROUP-EPOCH",
-        "TARGET-ASSIGNMENT-EPOCH",
-        "#MEMBERS",
+    let mut columns = vec![
+        growing("GROUP", 15),
+        growing("COORDINATOR (ID)", 25),
+        fixed("ASSIGNMENT-STRATEGY", 20),
+        fixed("STATE", 20),
+        fixed("#MEMBERS", 0),
     ];
     let assignor = if group.assignor.is_empty() { "-" } else { &group.assignor };
-    let (epoch, target) =
-        (dash(group.epochs.map(|(epoch, _)| epoch)), dash(group.epochs.map(|(_, target)| target)));
     let members = group.members.len().to_string();
-    writeln!(out, "\n{}", line(head))?;
-    writeln!(
-        out,
-        "{}",
-        line([&group.name, &coordinator, assignor, &group.state, &epoch, &target, &members])
-    )?;
-    Ok(())
+    let mut cells = vec![group.name.clone(), coordinator, assignor.to_owned(), group.state.clone(), members];
+    if verbose {
+        columns.splice(4..4, [fixed("GROUP-EPOCH", 15), fixed("TARGET-ASSIGNMENT-EPOCH", 25)]);
+        let (epoch, target) = (group.epochs.map(|(epoch, _)| epoch), group.epochs.map(|(_, target)| target));
+        cells.splice(4..4, [dash(epoch), dash(target)]);
+    }
+    writeln!(out)?;
+    table::write(&columns, &[cells], out)
 }
 
 fn write_members(group: &Group, verbose: bool, out: &mut dyn Write) -> Outcome {
-    let members = &group.members;
-    let name_width = width([group.name.as_str()].into_iter());
-    let id_width = width(members.iter().map(|member| member.id.as_str()));
-    let host_width = width(members.iter().map(|member| member.host.as_str()));
-    let client_width = width(members.iter().map(|member| member.client.as_str()));
-    let instance_width = width(members.iter().filter_map(|member| member.instance.as_deref()));
-    let has_instances = members.iter().any(|member| member.instance.is_some());
-    let line = |words: [&str; 6], more: [&str; 4]| {
-        let [name, id, instance, host, client, count] = words;
-        let instance = if has_instances { format!("{instance:<instance_width$} ") } else { String::new() };
-        let [epoch, current, target_epoch, target] = more;
-        let more = if verbose {
-            format!("{epoch:<15} {current:<20} {target_epoch:<15} {target:<20}")
-        } else {
-            String::new()
-        };
-        format!(
-            "{name:<name_width$} {id:<id_width$} {instance}{host:<host_width$} {client:<client_width$} {count:<15} {more}"
-        )
-    };
-    let head = ["GROUP", "CONSUMER-ID", "GROUP-INSTANCE-ID", "HOST", "CLIENT-ID", "#PARTITIONS"];
-    writeln!(
-        out,
-        "\n{}",
-        line(head, ["CURRENT-EPOCH", "CURRENT-ASSIGNMENT", "TARGET-EPOCH", "TARGET-ASSIGNMENT"])
-    )?;
-    for member in members {
-        let count = member.assigned.len().to_string();
-        let instance = member.instance.as_deref().unwrap_or("");
-        let target_epoch = dash(member.target.as_ref().and(group.epochs).map(|(_, target)| target));
-        let target = member.target.as_ref().map_or_else(|| "-".to_owned(), |target| assignment(target));
-        writeln!(
-            out,
-            "{}",
-            line(
-                [&group.name, &member.id, instance, &member.host, &member.client, &count],
-                [&dash(member.epoch), &assignment(&member.assigned), &target_epoch, &target],
-            )
-        )?;
+    let has_instances = group.members.iter().any(|member| member.instance.is_some());
+    // Also of a group without members the name makes the column, though it stands in no line.
+    let mut columns = vec![growing("GROUP", group.name.len().max(15)), growing("CONSUMER-ID", 15)];
+    if has_instances {
+        columns.push(growing("GROUP-INSTANCE-ID", 15));
     }
-    Ok(())
+    columns.extend([growing("HOST", 15), growing("CLIENT-ID", 15), fixed("#PARTITIONS", 15)]);
+    if verbose {
+        columns.extend([
+            fixed("CURRENT-EPOCH", 15),
+            fixed("CURRENT-ASSIGNMENT", 20),
+            fixed("TARGET-EPOCH", 15),
+            fixed("TARGET-ASSIGNMENT", 20),
+        ]);
+    } else {
+        // Kafka's line ends with a blank.
+        columns.push(fixed("", 0));
+    }
+    let row = |member: &Member| {
+        let mut cells = vec![group.name.clone(), member.id.clone()];
+        if has_instances {
+            cells.push(member.instance.clone().unwrap_or_default());
+        }
+        cells.extend([member.host.clone(), member.client.clone(), member.assigned.len().to_string()]);
+        if verbose {
+            let target_epoch = dash(member.target.as_ref().and(group.epochs).map(|(_, target)| target));
+            let target = dash(member.target.as_ref().map(|target| assignment(target)));
+            cells.extend([dash(member.epoch), assignment(&member.assigned), target_epoch, target]);
+        } else {
+            cells.push(String::new());
+        }
+        cells
+    };
+    writeln!(out)?;
+    table::write(&columns, &group.members.iter().map(row).collect::<Vec<_>>(), out)
 }
 
 /// `a:0,1;b:2`, as Kafka's tool writes assignments since 4.0.

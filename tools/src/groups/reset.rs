@@ -15,6 +15,7 @@ use crate::client::{Client, Target, topic_name};
 use crate::failure::{Failure, Outcome};
 use crate::group_offsets::committed;
 use crate::partitions::{self, EARLIEST, LATEST, READ_UNCOMMITTED, TopicPartition};
+use crate::table::{self, fixed, growing};
 use crate::{clock, time};
 
 const NEWEST_COMMIT: i16 = 7;
@@ -106,16 +107,17 @@ pub(super) fn run(client: &mut Client, arguments: &Arguments, out: &mut dyn Writ
 }
 
 fn write_table(plans: &BTreeMap<String, Offsets>, out: &mut dyn Write) -> Outcome {
-    let topics =
-        plans.values().flat_map(BTreeMap::keys).map(|(topic, _)| topic.len()).max().unwrap_or(0).max(15);
-    let groups = plans.keys().map(String::len).max().unwrap_or(0).max(15);
-    writeln!(out, "\n{:<groups$} {:<topics$} {:<10} NEW-OFFSET", "GROUP", "TOPIC", "PARTITION")?;
+    let columns =
+        [growing("GROUP", 15), growing("TOPIC", 15), fixed("PARTITION", 10), fixed("NEW-OFFSET", 0)];
+    let mut rows = Vec::new();
     for (group, offsets) in plans {
-        for ((topic, index), offset) in offsets {
-            writeln!(out, "{group:<groups$} {topic:<topics$} {index:<10} {offset}")?;
-        }
+        let row = |((topic, index), offset): (&TopicPartition, &i64)| {
+            vec![group.clone(), topic.clone(), index.to_string(), offset.to_string()]
+        };
+        rows.extend(offsets.iter().map(row));
     }
-    Ok(())
+    writeln!(out)?;
+    table::write(&columns, &rows, out)
 }
 
 /// Of one group without its name.

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{Arguments, matching};
 use crate::client::{Client, Cluster, Target, topic_name};
 use crate::failure::{Failure, Outcome};
+use crate::table::heading;
 use crate::text::{joined, uuid_text};
 
 const TOPIC: i8 = 2;
@@ -81,10 +82,10 @@ impl Described {
             let replicas = self.partitions.first().map_or(0, |partition| partition.replicas.len());
             let count = self.partitions.len();
             let configs = joined(self.shown_configs().map(|(name, value)| format!("{name}={value}")));
-            writeln!(
-                out,
+            let line = format!(
                 "Topic: {name}\tTopicId: {id}\tPartitionCount: {count}\tReplicationFactor: {replicas}\tConfigs: {configs}"
-            )?;
+            );
+            writeln!(out, "{}", heading(line))?;
         }
         if arguments.topics_with_overrides {
             return Ok(());
