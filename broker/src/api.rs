@@ -170,6 +170,22 @@ impl Entry {
         (self.versions.0..=self.versions.1).contains(&version)
     }
 
+    /// What ApiVersions names: first and last version. `None` when the release that test mode imitates has none in
+    /// common with this one.
+    fn advertised(&self, broker: &Broker) -> Option<(i16, i16)> {
+        let (first, last) = (self.advertised_min, self.versions.1);
+        let Some(profile) = broker.test_mode.as_ref().and_then(|test_mode| test_mode.profile()) else {
+            return Some((first, last));
+        };
+        let (oldest, newest) = profile.versions(self.key)?;
+        Some((first.max(oldest), last.min(newest))).filter(|(first, last)| first <= last)
+    }
+
+    fn shown_by(&self, broker: &Broker, version: i16) -> bool {
+        broker.test_mode.is_none()
+            || self.advertised(broker).is_some_and(|(first, last)| first <= version && version <= last)
+    }
+
     const fn advertised_from(mut self, version: i16) -> Self {
         self.advertised_min = version;
         self
@@ -283,12 +299,13 @@ pub(crate) fn dispatch(
     connection: &ConnectionInfo,
     mut frame: Bytes,
 ) -> Result<Answer, Refused> {
-    let served = |key, version| find(key).filter(|entry| entry.serves(version));
+    let served =
+        |key, version| find(key).filter(|entry| entry.serves(version) && entry.shown_by(broker, version));
     let flexible = |key, version| served(key, version).map(|entry| entry.layout.is_flexible(version));
     let header = RequestHeader::parse(&mut frame, flexible).map_err(Refused::new)?;
     let (key, version) = (header.api_key, header.api_version);
     let Some(entry) = served(key, version) else {
-        return unserved(&header);
+        return unserved(broker, &header);
     };
     match guard::check(entry.layout, version, &frame) {
         Ok(()) => {}
@@ -324,11 +341,11 @@ pub(crate) fn dispatch(
     Ok(Answer { header: response_header, reply })
 }
 
-fn unserved(header: &RequestHeader) -> Result<Answer, Refused> {
+fn unserved(broker: &Broker, header: &RequestHeader) -> Result<Answer, Refused> {
     let (key, version) = (header.api_key, header.api_version);
     match find(key) {
         Some(entry) if key == ApiKey::ApiVersions as i16 => {
-            let reply = Reply::Now(api_versions::unsupported_version(entry));
+            let reply = Reply::Now(api_versions::unsupported_version(broker, entry));
             Ok(Answer { header: response_header(header, false), reply })
         }
         Some(entry) => {

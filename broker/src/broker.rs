@@ -26,6 +26,7 @@ use crate::metrics::fetch_wait_seconds;
 use crate::partition::Waits;
 use crate::stored_configs::Scope;
 use crate::test_mode::TestMode;
+use crate::test_mode::disk::FaultyDisk;
 use crate::topic_config::{self, BrokerLayers, TopicConfig};
 use crate::topics::Topics;
 use crate::traffic::Traffic;
@@ -109,6 +110,8 @@ impl Broker {
         });
         let config = Arc::new(config);
         let (clock, virtual_clock) = movable(clock, config.test_mode);
+        let test_mode = config.test_mode.then(Box::<TestMode>::default);
+        let disk = breakable(disk, test_mode.as_deref());
         let (store, recovered) = Store::open(store_config(&config), disk, Arc::clone(&clock), listener)?;
         tracing::info!(
             clean = recovered.clean,
@@ -121,7 +124,6 @@ impl Broker {
         waits.attach(&store);
         let (topics, cluster_id) = (Topics::new(&store), base64_id(store.cluster_id()));
         let config_changes = Mutex::default();
-        let test_mode = config.test_mode.then(Box::default);
         let (mut loaded, log_opened_at) = (None, clock.elapsed());
         let broker = Arc::new_cyclic(|broker| {
             let coordinators = Coordinators::load(broker, (&store, &waits, &clock), &topics, &config);
@@ -218,6 +220,14 @@ impl Broker {
     /// The configs of `topic` that Produce needs.
     pub(crate) fn topic_config(&self, topic: &Topic) -> Arc<TopicConfig> {
         self.topics.config(&self.store, &self.config, topic)
+    }
+}
+
+/// In test mode a disk that a test can break.
+fn breakable(inner: Arc<dyn Disk>, test_mode: Option<&TestMode>) -> Arc<dyn Disk> {
+    match test_mode {
+        None => inner,
+        Some(test_mode) => Arc::new(FaultyDisk { inner, faults: Arc::clone(&test_mode.disk) }),
     }
 }
 

@@ -6,7 +6,9 @@
 //! [`TestMode::handle`] in the place of a handler, the admin endpoints call [`http::respond`]. Invariant: a broker without test
 //! mode holds no [`TestMode`], pays one look at an `Option` for a request, and refuses every verb.
 
+mod broker_verbs;
 mod clock;
+pub(crate) mod disk;
 mod errors;
 mod fate;
 mod fault_verbs;
@@ -14,6 +16,7 @@ mod faults;
 mod groups;
 pub(crate) mod http;
 mod inner_client;
+pub(crate) mod profiles;
 mod request_log;
 mod reset;
 mod touched;
@@ -30,8 +33,10 @@ use tokio::time::Instant;
 
 use crate::api::{Entry, Refused, Reply, RequestContext};
 use crate::broker::Broker;
+use disk::DiskFaults;
 use fate::Fate;
 use faults::{Facts, Faults};
+use profiles::Profile;
 use request_log::{Request, RequestLog};
 use touched::Touched;
 
@@ -44,6 +49,9 @@ pub(crate) struct TestMode {
     hit: Notify,
     /// Connections that are not heard before a time.
     muted: Mutex<HashMap<SocketAddr, Instant>>,
+    /// The release whose versions are served, unless it is this one.
+    profile: Mutex<Option<&'static Profile>>,
+    pub(crate) disk: Arc<DiskFaults>,
 }
 
 impl TestMode {
@@ -109,6 +117,15 @@ impl TestMode {
         let now = Instant::now();
         muted.retain(|_, until| *until > now);
         muted.get(&peer).copied()
+    }
+
+    /// The release that clients are to take this broker for.
+    pub(crate) fn profile(&self) -> Option<&'static Profile> {
+        *self.profile.lock().expect("nothing panics under this lock")
+    }
+
+    fn imitate(&self, profile: Option<&'static Profile>) {
+        *self.profile.lock().expect("nothing panics under this lock") = profile;
     }
 
     fn requests(&self) -> MutexGuard<'_, RequestLog> {

@@ -579,3 +579,169 @@ fn a_wrong_rule_is_told_what_is_wrong_and_makes_no_fault() {
     let (status, sentence) = broker.refused("GET", "/test/faults/x", "");
     assert!(status == 400 && sentence.contains("no number of a fault"), "{sentence}");
 }
+
+impl Client {
+    fn api_versions(&mut self, version: i16) -> ApiVersionsResponse {
+        let request = ApiVersionsRequest::default()
+            .with_client_software_name("tester".into())
+            .with_client_software_version("1".into());
+        self.send(ApiKey::ApiVersions, version, true, &request);
+        // Its answers have the old header always, and a version that is not served is answered in version 0.
+        self.receive(if version > 3 { 0 } else { version }, false)
+    }
+
+    /// Error and log start of partition 0 of `topic`.
+    fn first_offset(&mut self, topic: &str) -> (i16, i64) {
+        let asked = ListOffsetsPartition::default().with_timestamp(-2);
+        let topic = ListOffsetsTopic::default()
+            .with_name(TopicName(topic.to_owned().into()))
+            .with_partitions(vec![asked]);
+        let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
+        self.send(ApiKey::ListOffsets, 5, false, &request);
+        let response: ListOffsetsResponse = self.receive(5, false);
+        let partition = &response.topics[0].partitions[0];
+        (partition.error_code, partition.offset)
+    }
+}
+
+#[test]
+fn an_older_release_is_imitated_until_it_is_lifted() {
+    let broker = Broker::in_test_mode();
+    let (status, sentence) = broker.refused("POST", "/test/max-versions", r#"{"profile": "kafka-2.9"}"#);
+    assert!(status == 400 && sentence.contains("kafka-2.8") && sentence.contains("or null"), "{sentence}");
+    let (status, _, json) = broker.http("POST", "/test/max-versions", r#"{"profile": "kafka-2.8"}"#);
+    assert_eq!((status, &json["profile"]), (200, &"kafka-2.8".into()));
+    let mut client = broker.connect();
+    let shown = client.api_versions(3);
+    let max =
+        |key: ApiKey| shown.api_keys.iter().find(|api| api.api_key == key as i16).map(|api| api.max_version);
+    assert_eq!((max(ApiKey::Produce), max(ApiKey::Metadata)), (Some(9), Some(11)));
+    assert_eq!(max(ApiKey::ConsumerGroupHeartbeat), None);
+    assert!(shown.finalized_features.is_empty(), "transactions as they were then");
+    let refused = client.api_versions(4);
+    assert_eq!((refused.error_code, refused.api_keys.len(), refused.api_keys[0].max_version), (35, 1, 3));
+    client.send(ApiKey::Metadata, 12, true, &MetadataRequest::default());
+    assert!(client.rest().is_empty(), "as such a broker, it closes the connection");
+    broker.http("POST", "/test/max-versions", r#"{"profile": null}"#);
+    let mut client = broker.connect();
+    client.metadata();
+    assert!(!client.api_versions(3).finalized_features.is_empty());
+}
+
+#[test]
+fn a_slow_disk_delays_what_waits_for_it_until_reset() {
+    let broker = Broker::start(&[
+        ("onelog.test.mode", "local"),
+        ("onelog.flush", "sync"),
+        ("onelog.create.topics", "t:2"),
+    ]);
+    let mut client = broker.connect();
+    client.produce(&[0]);
+    assert_eq!(broker.http("POST", "/test/slow-disk", r#"{"fsync_ms": 200}"#).0, 200);
+    let begun = Instant::now();
+    assert_eq!(client.produce(&[0]), [(0, 0, 1)]);
+    assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
+    let (status, sentence) = broker.refused("POST", "/test/slow-disk", r#"{"fsync_ms": 60001}"#);
+    assert!(status == 400 && sentence.contains("60000"), "{sentence}");
+    let (status, sentence) = broker.refused("POST", "/test/slow-disk", "");
+    assert!(status == 400 && sentence.contains("fsync_ms"), "{sentence}");
+    let unsynced = Broker::in_test_mode();
+    let (status, sentence) = unsynced.refused("POST", "/test/slow-disk", r#"{"fsync_ms": 5}"#);
+    assert!(status == 409 && sentence.contains("--flush sync"), "{sentence}");
+}
+
+#[test]
+fn a_full_disk_refuses_records_and_goes_on_when_there_is_room() {
+    const KAFKA_STORAGE_ERROR: i16 = 56;
+    let broker = Broker::start(&[
+        ("onelog.test.mode", "local"),
+        ("onelog.commitlog.file.bytes", "1048576"),
+        ("onelog.create.topics", "t:2"),
+    ]);
+    let mut client = broker.connect();
+    let big = "x".repeat(200_000);
+    let mut send = || {
+        let data = PartitionProduceData::default().with_records(Some(batch(&big)));
+        let topic =
+            TopicProduceData::default().with_name(TopicName("t".into())).with_partition_data(vec![data]);
+        let request =
+            ProduceRequest::default().with_acks(-1).with_timeout_ms(1000).with_topic_data(vec![topic]);
+        client.send(ApiKey::Produce, 9, true, &request);
+        let (_, error, _) = client.produced()[0];
+        error
+    };
+    assert_eq!(send(), 0);
+    assert_eq!(broker.http("POST", "/test/disk-full", "").2["full"], true);
+    // The file that is being written, and the next one where it was made already.
+    let refused = (0..20).map(|_| send()).find(|error| *error != 0);
+    assert_eq!(refused, Some(KAFKA_STORAGE_ERROR));
+    assert_eq!(broker.http("POST", "/test/disk-full", r#"{"full": false}"#).2["full"], false);
+    let begun = Instant::now();
+    while send() != 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "there is room again");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_open_transaction_runs_out_of_time_and_its_producer_is_fenced() {
+    let broker = Broker::with_topic();
+    let mut client = broker.connect();
+    let (status, sentence) = broker.refused("POST", "/test/txn/tx/expire", "");
+    assert!(status == 404 && sentence.contains("tx"), "{sentence}");
+    let id = || TransactionalId("tx".into());
+    let request = InitProducerIdRequest::default()
+        .with_transactional_id(Some(id()))
+        .with_transaction_timeout_ms(60_000);
+    client.send(ApiKey::InitProducerId, 2, true, &request);
+    let producer: InitProducerIdResponse = client.receive(2, true);
+    assert_eq!(producer.error_code, 0);
+    let (status, sentence) = broker.refused("POST", "/test/txn/tx/expire", "");
+    assert!(status == 409 && sentence.contains("it is Empty"), "{sentence}");
+    let topic = add_partitions_to_txn_request::AddPartitionsToTxnTopic::default()
+        .with_name(TopicName("t".into()))
+        .with_partitions(vec![0]);
+    let request = AddPartitionsToTxnRequest::default()
+        .with_v3_and_below_transactional_id(id())
+        .with_v3_and_below_producer_id(producer.producer_id)
+        .with_v3_and_below_producer_epoch(producer.producer_epoch)
+        .with_v3_and_below_topics(vec![topic]);
+    client.send(ApiKey::AddPartitionsToTxn, 3, true, &request);
+    let added: AddPartitionsToTxnResponse = client.receive(3, true);
+    assert_eq!(added.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code, 0);
+    let (status, _, json) = broker.http("POST", "/test/txn/tx/expire", "");
+    assert_eq!((status, &json["transactional_id"]), (200, &"tx".into()), "{json}");
+    let request = EndTxnRequest::default()
+        .with_transactional_id(id())
+        .with_producer_id(producer.producer_id)
+        .with_producer_epoch(producer.producer_epoch)
+        .with_committed(true);
+    client.send(ApiKey::EndTxn, 3, true, &request);
+    const PRODUCER_FENCED: i16 = 90;
+    assert_eq!(client.receive::<EndTxnResponse>(3, true).error_code, PRODUCER_FENCED);
+}
+
+#[test]
+fn records_that_are_too_old_go_when_retention_is_asked_for() {
+    let broker = Broker::start(&[
+        ("onelog.test.mode", "local"),
+        ("onelog.create.topics", "t:2"),
+        ("log.retention.ms", "1"),
+        // By itself it would look in an hour.
+        ("log.retention.check.interval.ms", "3600000"),
+    ]);
+    let mut client = broker.connect();
+    let mut builder = RecordBatchBuilder::new(0);
+    builder.append(1_000, None, Some(b"old"));
+    let data = PartitionProduceData::default().with_records(Some(builder.build()));
+    let topic = TopicProduceData::default().with_name(TopicName("t".into())).with_partition_data(vec![data]);
+    let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(1000).with_topic_data(vec![topic]);
+    client.send(ApiKey::Produce, 9, true, &request);
+    assert_eq!(client.produced(), [(0, 0, 0)]);
+    let begun = Instant::now();
+    while client.first_offset("t") != (0, 1) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the record stays");
+        assert_eq!(broker.http("POST", "/test/retention", "").0, 200);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -47,10 +47,14 @@ impl Api for ApiVersions {
         if means_another(broker, &request) {
             return refused(ErrorCode::RebootstrapRequired);
         }
-        let mut keys: Vec<ApiVersion> = APIS.iter().map(advertised).collect();
+        let mut keys: Vec<ApiVersion> = APIS.iter().filter_map(|entry| advertised(broker, entry)).collect();
         keys.sort_by_key(|api| api.api_key);
         let response = messages::ApiVersionsResponse::default().with_api_keys(keys);
-        context.reply(&ApiVersionsResponse::from(with_features(response, context.version())))
+        let test_mode = broker.test_mode.as_ref();
+        let profile = test_mode.and_then(|test_mode| test_mode.profile());
+        let has_features = profile.is_none_or(|profile| profile.has_features);
+        let response = if has_features { with_features(response, context.version()) } else { response };
+        context.reply(&ApiVersionsResponse::from(response))
     }
 }
 
@@ -85,18 +89,17 @@ fn with_features(response: messages::ApiVersionsResponse, version: i16) -> messa
 }
 
 /// The answer to an ApiVersions request in a version that is not served.
-pub(super) fn unsupported_version(entry: &Entry) -> Response {
+pub(super) fn unsupported_version(broker: &Broker, entry: &Entry) -> Response {
     let message = messages::ApiVersionsResponse::default()
         .with_error_code(ErrorCode::UnsupportedVersion.code())
-        .with_api_keys(vec![advertised(entry)]);
+        .with_api_keys(advertised(broker, entry).into_iter().collect());
     Response::encode(&message, 0)
 }
 
-fn advertised(entry: &Entry) -> ApiVersion {
-    ApiVersion::default()
-        .with_api_key(entry.key)
-        .with_min_version(entry.advertised_min)
-        .with_max_version(entry.versions.1)
+fn advertised(broker: &Broker, entry: &Entry) -> Option<ApiVersion> {
+    let (first, last) = entry.advertised(broker)?;
+    let api = ApiVersion::default().with_api_key(entry.key);
+    Some(api.with_min_version(first).with_max_version(last))
 }
 
 /// Letters and digits, with dots and dashes between them (`ApiVersionsRequest.isValid`).

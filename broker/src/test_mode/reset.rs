@@ -50,6 +50,9 @@ pub(super) async fn reset(call: Call) -> Outcome {
     }
     // First, so that none of them meets what clients do about the rest.
     let faults = call.test_mode().faults().remove_all();
+    call.test_mode().imitate(None);
+    call.test_mode().disk.slow_down(0);
+    call.test_mode().disk.fill(false);
     let groups_deleted = delete_groups(&call.broker).await?;
     let topics_deleted = delete_topics(&call.broker, &wish.keep_topics).await?;
     let requests_forgotten = call.test_mode().requests().forget_all();

@@ -5,7 +5,7 @@
 use hyper::Method;
 
 use super::http::{Call, Failure, Outcome, Run, Verb, answer};
-use super::{clock, fault_verbs, groups, reset};
+use super::{broker_verbs, clock, fault_verbs, groups, reset};
 use crate::api::APIS;
 
 /// Every verb.
@@ -23,6 +23,12 @@ pub(super) static VERBS: &[Verb] = &[
     Verb { method: Method::POST, path: "/test/clock", query: &[], run: Run::Later(|call| Box::pin(clock::advance(call))) },
     Verb { method: Method::GET, path: "/test/groups/{group}/wait", query: &["state", "members", "timeout_ms"], run: Run::Later(|call| Box::pin(groups::wait(call))) },
     Verb { method: Method::POST, path: "/test/members/{group}/{member}/expire", query: &[], run: Run::Later(|call| Box::pin(groups::expire(call))) },
+    Verb { method: Method::POST, path: "/test/txn/{id}/expire", query: &[], run: Run::Later(|call| Box::pin(broker_verbs::expire_transaction(call))) },
+    Verb { method: Method::POST, path: "/test/max-versions", query: &[], run: Run::Now(broker_verbs::max_versions) },
+    Verb { method: Method::POST, path: "/test/slow-disk", query: &[], run: Run::Now(broker_verbs::slow_disk) },
+    Verb { method: Method::POST, path: "/test/disk-full", query: &[], run: Run::Now(broker_verbs::disk_full) },
+    Verb { method: Method::POST, path: "/test/retention", query: &[], run: Run::Now(broker_verbs::clean) },
+    Verb { method: Method::POST, path: "/test/compact", query: &[], run: Run::Now(broker_verbs::clean) },
 ];
 
 #[expect(clippy::needless_pass_by_value, reason = "what a verb takes")]
