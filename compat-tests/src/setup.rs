@@ -168,10 +168,27 @@ fn rust(binary: &str) -> Result<Vec<OsString>> {
 }
 
 fn python(name: &str) -> Result<Vec<OsString>> {
+    let folder = virtual_environment(name)?;
+    Ok(vec![
+        folder.join("bin/python").into_os_string(),
+        "-B".into(),
+        layout::driver_dir("python").join(format!("{}_driver.py", name.replace('-', "_"))).into_os_string(),
+    ])
+}
+
+/// The program `kafkatop` of the Python package of that name.
+///
+/// # Errors
+/// Python is missing, or the download fails.
+pub fn kafkatop() -> Result<OsString> {
+    Ok(virtual_environment("kafkatop")?.join("bin/kafkatop").into_os_string())
+}
+
+/// A virtual environment with what `requirements-NAME.txt` locks.
+fn virtual_environment(name: &str) -> Result<PathBuf> {
     require("python3", "--version", "the Python clients need Python 3.9 or newer with its venv module")?;
-    let source = layout::driver_dir("python");
-    let requirements = source.join(format!("requirements-{name}.txt"));
-    let folder = install(&format!("python-{name}"), &requirements, "", |folder| {
+    let requirements = layout::driver_dir("python").join(format!("requirements-{name}.txt"));
+    install(&format!("python-{name}"), &requirements, "", |folder| {
         run(Command::new("python3").args(["-m", "venv"]).arg(folder))
             .context("python3 cannot make a virtual environment; on Debian install python3-venv")?;
         run(Command::new(folder.join("bin/python"))
@@ -185,12 +202,7 @@ fn python(name: &str) -> Result<Vec<OsString>> {
                 "--requirement",
             ])
             .arg(&requirements))
-    })?;
-    Ok(vec![
-        folder.join("bin/python").into_os_string(),
-        "-B".into(),
-        source.join(format!("{}_driver.py", name.replace('-', "_"))).into_os_string(),
-    ])
+    })
 }
 
 fn java(version: &str) -> Result<Vec<OsString>> {

@@ -6,6 +6,7 @@
 
 mod connect;
 mod kafka_console;
+mod kafkatop;
 mod kcat;
 mod mirror;
 mod program;
@@ -28,6 +29,7 @@ type Scenario = fn(BrokerKind) -> Result<String>;
 const SCENARIOS: &[(&str, Scenario)] = &[
     ("kcat", kcat::run),
     ("kafka-console", kafka_console::run),
+    ("kafkatop", kafkatop::run),
     ("connect-standalone", connect::standalone),
     ("connect-distributed", connect::distributed),
     ("connect-exactly-once-source", connect::exactly_once_source),
