@@ -52,7 +52,7 @@ impl Turn<'_> {
         let protocol_name = first.name.clone();
         let subscription =
             Subscription::decode(&first.metadata).map_err(|_| ErrorCode::UnknownServerError)?;
-        let mut written = Vec::new();
+        let (mut written, mut downgrades) = (Vec::new(), false);
         let before = match request.group_instance_id.as_deref() {
             None => known.unwrap_or_else(|| ConsumerMember::new(id.clone())),
             Some(instance) => {
@@ -61,6 +61,7 @@ impl Turn<'_> {
                     None if is_unknown => ConsumerMember::new(id.clone()),
                     Some(existing) if is_unknown => {
                         let replaced = existing.id.clone();
+                        downgrades = existing.classic.is_none();
                         let member =
                             ConsumerMember { id: id.clone(), epoch: 0, previous_epoch: 0, ..existing };
                         self.replace_consumer(&replaced, &member, &mut written);
@@ -82,6 +83,11 @@ impl Turn<'_> {
         self.set_session(id.clone(), session);
         self.timers.set(self.rejoin_timer(id), self.now + rebalance);
         self.append_in_parts(written);
+        if downgrades {
+            self.convert_to_classic_if_all_are(
+                before.topics != member.topics || before.pattern() != member.pattern(),
+            );
+        }
         Ok(JoinGroupResponse {
             error: ErrorCode::None,
             generation_id: member.epoch,

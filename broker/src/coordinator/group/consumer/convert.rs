@@ -2,7 +2,8 @@
 //! `convertToConsumerGroup` and `convertToClassicGroup` in `GroupMetadataManager`).
 //!
 //! Upgrade: the first member that speaks the consumer protocol joins a classic group of consumers; everybody keeps what it has.
-//! Downgrade: the last such member goes while classic members are still there; they rebalance among themselves.
+//! Downgrade: the last such member goes while classic members are still there; they rebalance among themselves. It also goes
+//! when a static member comes back speaking the classic protocol; then nobody need rebalance if nothing has changed.
 //! Offsets stay where they are in both directions.
 
 use std::sync::Arc;
@@ -148,8 +149,18 @@ impl Turn<'_> {
             && consumer.len() - ids.len().min(consumer.len()) <= self.config.max_size
     }
 
-    /// Makes the group a classic one of the members that are left, and has them rebalance.
-    pub(super) fn convert_to_classic(&mut self, leaving: &[Arc<str>]) {
+    /// Makes the group a classic one if no member speaks the consumer protocol any more, after a static member was replaced.
+    pub(super) fn convert_to_classic_if_all_are(&mut self, subscription_changed: bool) {
+        if self.is_classic_without(&[]) {
+            let consumer = self.consumer();
+            let epoch = consumer.assignment_epoch;
+            let settled = consumer.epoch == epoch && consumer.members().all(|it| it.is_reconciled_to(epoch));
+            self.convert_to_classic(&[], subscription_changed || !settled);
+        }
+    }
+
+    /// Makes the group a classic one of the members that are left.
+    pub(super) fn convert_to_classic(&mut self, leaving: &[Arc<str>], rebalances: bool) {
         let id = self.group.id.clone();
         let Some(consumer) = self.group.consumer.take() else { return };
         let mut written = tombstones(&id, &consumer);
@@ -172,7 +183,9 @@ impl Turn<'_> {
             self.keep_alive(&member);
         }
         tracing::info!(group = &*id, "the consumer group is a classic group now");
-        self.prepare_rebalance();
+        if rebalances {
+            self.prepare_rebalance();
+        }
     }
 
     fn downgraded(&self, member: &ConsumerMember, classic: &ClassicMetadata) -> Member {

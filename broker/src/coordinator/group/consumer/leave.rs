@@ -64,7 +64,7 @@ impl Turn<'_> {
     /// Takes members out. A group in which only classic members are left becomes a classic group.
     pub(super) fn fence_consumers(&mut self, ids: &[Arc<str>]) {
         if self.is_classic_without(ids) {
-            return self.convert_to_classic(ids);
+            return self.convert_to_classic(ids, true);
         }
         let group_id = self.group.id.clone();
         let mut fenced = Vec::new();

@@ -64,6 +64,57 @@ fn group_becomes_classic_again_when_the_last_consumer_leaves() {
     assert_eq!(joined.leader, old);
 }
 
+/// A static member of the consumer protocol is alone and settled; then it comes back as a classic one.
+fn comes_back_as_classic(world: &mut World, topic: &str) -> JoinGroupResponse {
+    world.beat_ok(ConsumerGroupHeartbeat { instance_id: Some("i".to_owned()), ..joining("new") });
+    let mut metadata = BytesMut::new();
+    metadata.put_i16(0);
+    metadata.put_i32(1);
+    metadata.put_i16(i16::try_from(topic.len()).unwrap());
+    metadata.put_slice(topic.as_bytes());
+    metadata.put_i32(-1);
+    let protocols = vec![Protocol { name: "range".to_owned(), metadata: metadata.freeze() }];
+    world.ask_to_join(JoinGroup { group_instance_id: Some("i".to_owned()), protocols, ..first_join() })
+}
+
+#[test]
+fn group_becomes_classic_without_a_rebalance_when_a_static_member_replaces_the_last_consumer() {
+    let mut world = world(2);
+    let joined = comes_back_as_classic(&mut world, "topic");
+    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 1));
+    assert_eq!(world.state(), GroupState::Stable);
+    let id = joined.member_id;
+    let synced = world.ask_to_sync(SyncGroup { group_instance_id: Some("i".to_owned()), ..sync(&id, 1) });
+    assert_eq!((synced.error, synced.assignment), (ErrorCode::None, embedded(&[0, 1])));
+    assert_eq!(world.heartbeat(&id, 1), ErrorCode::None);
+    // What the log says is the same group.
+    let mut again = World::loading(config());
+    for (partition, records) in &world.log {
+        for CoordinatorRecord { key, value } in records.clone() {
+            again.event(Event::LoadRecord { partition: *partition, key, value });
+        }
+    }
+    again.finish_loading();
+    assert_eq!(again.heartbeat(&id, 1), ErrorCode::None);
+}
+
+#[test]
+fn static_member_that_replaces_the_last_consumer_with_another_subscription_has_the_group_rebalance() {
+    let mut world = world(2);
+    let joined = comes_back_as_classic(&mut world, "other");
+    assert_eq!(world.state(), GroupState::PreparingRebalance);
+    let heartbeat = world.heartbeat(&joined.member_id, joined.generation_id);
+    assert_eq!(heartbeat, ErrorCode::RebalanceInProgress);
+}
+
+#[test]
+fn static_member_that_replaces_one_of_two_consumers_leaves_the_group_as_it_is() {
+    let mut world = world(2);
+    world.beat_ok(joining("stays"));
+    comes_back_as_classic(&mut world, "topic");
+    assert_eq!(world.describe_consumers().members.len(), 2);
+}
+
 #[test]
 fn offsets_survive_both_conversions() {
     let mut world = world(2);
