@@ -109,6 +109,20 @@ fn install_ecosystem() -> Result<OsString> {
     Ok(class_path(&folder))
 }
 
+/// The class path of `drivers/assignors` and of Apache Kafka, whose assignors it asks.
+///
+/// # Errors
+/// As [`kafka_class_path`], or the program does not compile.
+pub fn assignors_class_path() -> Result<OsString> {
+    let source = layout::driver_dir("assignors");
+    let kafka = kafka_class_path()?;
+    let folder = install("assignors", &source, &kafka.to_string_lossy(), |folder| {
+        std::os::unix::fs::symlink(PathBuf::from(&kafka).with_file_name(""), folder.join("libs"))?;
+        compile(&source, folder)
+    })?;
+    Ok(class_path(&folder))
+}
+
 /// The folder of Kafka's own message definitions, taken out of the jar that carries them.
 ///
 /// # Errors

@@ -95,7 +95,11 @@ const ROOMS: &[Room] = &[
     },
     Room {
         files: COORDINATORS,
-        except: &["broker/src/coordinator/group/tests", "broker/src/coordinator/transaction/tests"],
+        except: &[
+            "broker/src/coordinator/group/tests",
+            "broker/src/coordinator/group/consumer/assignor/tests",
+            "broker/src/coordinator/transaction/tests",
+        ],
         banned: &[
             "tokio",
             "dashmap",

@@ -213,7 +213,10 @@ impl ConsumerGroup {
                 spec.topics.insert(info.id, info.partitions);
             }
             let current = self.target.get(id).cloned().unwrap_or_default();
-            spec.members.insert(id.clone(), MemberSpec { topics: subscribed, current });
+            spec.members.insert(
+                id.clone(),
+                MemberSpec { instance_id: member.instance_id.clone(), topics: subscribed, current },
+            );
         }
         let target = assignor.assign(&spec);
         let changed = target.iter().filter(|(id, assignment)| self.target.get(*id) != Some(assignment));

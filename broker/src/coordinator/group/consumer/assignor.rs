@@ -66,6 +66,8 @@ pub(in crate::coordinator::group) struct Spec {
 /// A member as an assignor sees it.
 #[derive(Debug, Clone, Default)]
 pub(in crate::coordinator::group) struct MemberSpec {
+    /// Of a static member.
+    pub(in crate::coordinator::group) instance_id: Option<String>,
     /// Topics that exist; each is in `Spec::topics`.
     pub(in crate::coordinator::group) topics: BTreeSet<Uuid>,
     /// Its present target assignment. No partition is in two of them.

@@ -1,4 +1,6 @@
-//! Properties of the assignors, for groups made at random, and Kafka's own answers for a few.
+//! Properties of the assignors, for groups made at random, and Kafka's own answers.
+
+mod kafka;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +23,7 @@ fn spec(topics: &[i32], subscriptions: &[BTreeSet<usize>]) -> Spec {
     let mut spec = Spec::default();
     for (number, subscription) in subscriptions.iter().enumerate() {
         let subscribed: BTreeSet<Uuid> = subscription.iter().map(|it| topic(it % topics.len())).collect();
-        spec.members.insert(member(number), MemberSpec { topics: subscribed, current: Assignment::new() });
+        spec.members.insert(member(number), MemberSpec { topics: subscribed, ..MemberSpec::default() });
     }
     let all: BTreeSet<Uuid> = spec.members.values().flat_map(|it| it.topics.iter().copied()).collect();
     for (number, count) in topics.iter().enumerate().filter(|(number, _)| all.contains(&topic(*number))) {
