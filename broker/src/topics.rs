@@ -306,6 +306,8 @@ pub(crate) fn create_transaction_state(broker: &Broker) -> Result<(Arc<Topic>, P
     let configs = [
         ("cleanup.policy", "compact"),
         ("compression.type", "uncompressed"),
+        // One replica is all there is, whatever `transaction.state.log.min.isr` says.
+        ("min.insync.replicas", "1"),
         ("segment.bytes", "104857600"),
         ("unclean.leader.election.enable", "false"),
     ];

@@ -55,7 +55,7 @@ pub struct Append {
     /// What.
     pub batch: ValidBatch,
     /// For a transactional batch that may open its producer's transaction in the partition: that the coordinator knows
-    /// (`PartitionLog::begin_verification`). Markers need none.
+    /// (`PartitionLog::begin_verification`). Markers need none; see `VerificationGuard::BUMPED_EPOCH`.
     pub verification: Option<VerificationGuard>,
 }
 

@@ -124,8 +124,14 @@ impl ProducerState {
         &self,
         batch: &RecordBatchView<'_>,
         marker: &EndTransactionMarker,
+        guard: Option<VerificationGuard>,
     ) -> Result<(), AppendError> {
         self.check_epoch(batch)?;
+        // With no transaction open it is the same marker once more (KAFKA-19999).
+        if guard == Some(VerificationGuard::BUMPED_EPOCH) && self.has_open(batch.producer_epoch()) {
+            let (producer_id, found) = (batch.producer_id(), batch.producer_epoch());
+            return Err(AppendError::InvalidProducerEpoch { producer_id, current: self.epoch, found });
+        }
         let (current, found) = (self.coordinator_epoch, marker.coordinator_epoch);
         if found < current {
             let producer_id = batch.producer_id();
@@ -202,7 +208,7 @@ impl ProducerStates {
         let state = self.0.get(&producer_id);
         if batch.is_control() {
             if let (Some(state), Some(marker)) = (state, EndTransactionMarker::parse(batch)) {
-                state.check_marker(batch, &marker)?;
+                state.check_marker(batch, &marker, guard)?;
             }
             return Ok(SequenceCheck::Next);
         }

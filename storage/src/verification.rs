@@ -17,6 +17,9 @@ pub struct VerificationGuard(u64);
 impl VerificationGuard {
     /// For what the broker's own coordinators append: they know of the transaction themselves.
     pub const COORDINATOR: Self = Self(0);
+    /// With a marker: the producer's epoch was bumped for it (transaction version 2), so that one of the open
+    /// transaction's own epoch is late (Kafka's `ProducerAppendInfo.checkProducerEpoch`).
+    pub const BUMPED_EPOCH: Self = Self(u64::MAX);
 }
 
 /// One producer that is being asked about.

@@ -183,11 +183,19 @@ fn a_marker_with_a_greater_epoch_fences_the_older_one_and_begins_at_sequence_zer
     let skipped = log.data(producer(1, 4, 7));
     assert!(matches!(skipped, Err(AppendError::OutOfOrderSequence { expected: 0, found: 7, .. })));
     log.data(producer(1, 4, 0)).unwrap();
+    // Under transaction version 2 a marker of the transaction's own epoch is late, unless it is one that came before.
+    let bumped = Some(VerificationGuard::BUMPED_EPOCH);
+    let late = AppendError::InvalidProducerEpoch { producer_id: 1, current: 4, found: 4 };
+    let outcome = log.try_append(marker(1, 4, Abort, 0), bumped);
+    assert_eq!(outcome.unwrap_err().to_string(), late.to_string());
     // Under transaction version 1 the epoch stays, and sequences go on.
     log.commit(1, 4);
     let retried = transactional(b"v", &[1], producer(1, 4, 0));
     assert!(log.try_append(retried, None).unwrap().duplicate);
     assert!(!log.data(producer(1, 4, 1)).unwrap().duplicate);
+    for _ in 0..2 {
+        log.try_append(marker(1, 5, Commit, 0), bumped).unwrap();
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! DescribeTopicPartitions (75), version 0: topics with their partitions, page by page (KIP-966).
 //!
 //! Topics come in order of name, all of them when none is named. A page holds at most the asked number of partitions, and
-//! never more than 2000; the cursor of a cut answer names the topic and partition to go on with. A cursor before partition
-//! 0 is INVALID_REQUEST for every topic. Each topic tells what the client may do with it.
+//! never more than `max.request.partition.size.limit`; the cursor of a cut answer names the topic and partition to go on
+//! with. A cursor before partition 0, or of a topic that is not asked for, is INVALID_REQUEST for every topic. Each topic
+//! tells what the client may do with it.
 //!
 //! Deliberate gaps: eligible leader replicas are always empty, there is one replica.
 
@@ -25,9 +26,6 @@ use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
 use crate::topics;
 
-/// Kafka's `max.request.partition.size.limit`.
-const MAX_PARTITIONS: usize = 2000;
-
 pub(super) struct DescribeTopicPartitions;
 
 impl Api for DescribeTopicPartitions {
@@ -41,7 +39,7 @@ impl Api for DescribeTopicPartitions {
         context: &RequestContext<'_>,
         request: DescribeTopicPartitionsRequest,
     ) -> Reply {
-        if request.cursor.as_ref().is_some_and(|cursor| cursor.partition_index < 0) {
+        if request.cursor.as_ref().is_some_and(|cursor| is_invalid(cursor, &request)) {
             let refused =
                 request.topics.into_iter().map(|topic| failed(topic.name, ErrorCode::InvalidRequest));
             return context.reply(&DescribeTopicPartitionsResponse::default().with_topics(refused.collect()));
@@ -52,8 +50,9 @@ impl Api for DescribeTopicPartitions {
         } else {
             request.topics.iter().map(|topic| topic.name.to_string()).collect()
         };
-        let limit =
-            usize::try_from(request.response_partition_limit).unwrap_or_default().clamp(1, MAX_PARTITIONS);
+        let most = broker.config.value("max.request.partition.size.limit").and_then(|most| most.parse().ok());
+        let limit = request.response_partition_limit.min(most.unwrap_or(i32::MAX)).max(1);
+        let limit = usize::try_from(limit).expect("it is positive");
         let mut page =
             Page { node: BrokerId(broker.config.node_id), left: limit, topics: Vec::new(), next: None };
         for name in names {
@@ -61,6 +60,10 @@ impl Api for DescribeTopicPartitions {
                 Some(start) => start,
                 None => continue,
             };
+            if page.left == 0 {
+                page.next = Some(cursor(TopicName(StrBytes::from_string(name)), 0));
+                break;
+            }
             match broker.store.topic(&name) {
                 Some(topic) => page.add(&topic, start),
                 // Gone since the names were listed.
@@ -78,6 +81,12 @@ impl Api for DescribeTopicPartitions {
             DescribeTopicPartitionsResponse::default().with_topics(page.topics).with_next_cursor(page.next);
         context.reply(&response)
     }
+}
+
+/// A cursor goes on with something that was asked for.
+fn is_invalid(cursor: &From, request: &DescribeTopicPartitionsRequest) -> bool {
+    let is_asked = |name: &TopicName| request.topics.iter().any(|topic| topic.name == *name);
+    cursor.partition_index < 0 || (!request.topics.is_empty() && !is_asked(&cursor.topic_name))
 }
 
 /// The partition to start with, `None` for a topic that an earlier page had.
@@ -102,10 +111,6 @@ struct Page {
 impl Page {
     fn add(&mut self, topic: &Topic, start: usize) {
         let name = TopicName(StrBytes::from_string(topic.name().to_string()));
-        if self.left == 0 {
-            self.next = Some(cursor(name, start));
-            return;
-        }
         let partitions = topic.partitions();
         let shown: Vec<_> =
             partitions.iter().skip(start).take(self.left).map(|log| partition(self.node, log)).collect();

@@ -5,8 +5,8 @@
 //! connections of the core again and again. A fetch is answered
 //! at once when it has enough bytes, any partition has an error or a diverging epoch, or the client does not wait; else it
 //! subscribes to its partitions, looks again, and sleeps until one of them changes or `max_wait_ms` is over. Version 5
-//! brings the log start, 7 a top-level error and sessions, 9 the client's leader epoch, 10 zstd (below it a topic whose
-//! `compression.type` is zstd is UNSUPPORTED_COMPRESSION_TYPE), 12 the diverging epoch, 13 topic ids. Sessions are kept by
+//! brings the log start, 7 a top-level error and sessions, 9 the client's leader epoch, 10 zstd (which goes out
+//! in every version all the same, as from Kafka 4.3.1), 12 the diverging epoch, 13 topic ids. Sessions are kept by
 //! `fetch_session`.
 //!
 //! Isolation level 1 (read_committed) reads up to the last stable offset and gets the list of aborted transactions among

@@ -3,8 +3,8 @@
 //! Brokers use it among each other; tools use it to abort a transaction that hangs (`kafka-transactions.sh abort`). Every partition
 //! has its own outcome, told when its marker is durable.
 //!
-//! Deliberate gap: the transaction version that version 2 names (KIP-1228) is not looked at; a marker of the producer's current
-//! epoch is taken from either.
+//! Version 2 names the transaction version of each marker (KIP-1228): from 2 on a marker of the open transaction's own epoch is
+//! INVALID_PRODUCER_EPOCH, for its producer's epoch was bumped before.
 
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use protocol::messages::write_txn_markers_response::{
 use protocol::messages::{self, ApiKey, TopicName};
 use protocol::newer::{WriteTxnMarkersRequest, WriteTxnMarkersResponse};
 use protocol::{ErrorCode, StrBytes, layouts};
+use storage::VerificationGuard;
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
@@ -33,7 +34,8 @@ impl Api for WriteTxnMarkers {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: WriteTxnMarkersRequest) -> Reply {
         let version = context.version();
-        let markers: Vec<Marker> = request.common.markers.into_iter().map(marker).collect();
+        let versions = request.transaction_versions.iter();
+        let markers: Vec<Marker> = request.common.markers.into_iter().zip(versions).map(marker).collect();
         let written = broker.marker_writer().write(&markers);
         Reply::Later(Box::pin(async move {
             let results = markers.iter().zip(join_all(written).await).map(|(marker, marked)| {
@@ -47,7 +49,7 @@ impl Api for WriteTxnMarkers {
     }
 }
 
-fn marker(asked: WritableTxnMarker) -> Marker {
+fn marker((asked, transaction_version): (WritableTxnMarker, &i8)) -> Marker {
     let mut partitions = Partitions::new();
     for topic in asked.topics {
         partitions.entry(topic.name.to_string()).or_default().extend(topic.partition_indexes);
@@ -57,6 +59,7 @@ fn marker(asked: WritableTxnMarker) -> Marker {
         coordinator_epoch: asked.coordinator_epoch,
         committed: asked.transaction_result,
         partitions,
+        guard: (*transaction_version >= 2).then_some(VerificationGuard::BUMPED_EPOCH),
     }
 }
 

@@ -453,7 +453,12 @@ pub static KEYS: &[Key] = &[
     accepted("log.cleaner.io.buffer.size", NATURAL_INT, "524288"),
     accepted("log.cleaner.io.max.bytes.per.second", Double(f64::MIN, f64::MAX), "1.7976931348623157E308"),
     accepted("log.dir.failure.timeout.ms", FROM_ONE, "30000"),
-    accepted("max.request.partition.size.limit", COUNT, "2000"),
+    used(
+        "max.request.partition.size.limit",
+        COUNT,
+        "2000",
+        "Partitions in one answer to DescribeTopicPartitions.",
+    ),
     accepted("metrics.num.samples", COUNT, "2"),
     accepted("metrics.recording.level", Text, "INFO"),
     accepted("metrics.sample.window.ms", FROM_ONE, "30000"),

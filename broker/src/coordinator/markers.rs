@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use protocol::ErrorCode;
 use protocol::control_batch::{EndTransactionMarker, MarkerType};
-use storage::{Append, Clock, PartitionLog, Position, Store, ValidBatch};
+use storage::{Append, Clock, PartitionLog, Position, Store, ValidBatch, VerificationGuard};
 
+use super::group::CompleteTransaction;
 use super::runtime::Groups;
 use super::transaction::{Partitions, ProducerIdAndEpoch};
 use crate::error_map;
@@ -24,6 +25,8 @@ pub(crate) struct Marker {
     pub(crate) coordinator_epoch: i32,
     pub(crate) committed: bool,
     pub(crate) partitions: Partitions,
+    /// What the partitions are shown with it.
+    pub(crate) guard: Option<VerificationGuard>,
 }
 
 /// What became of a marker in one partition. `UNKNOWN_TOPIC_OR_PARTITION` says that the partition does not exist: every
@@ -70,7 +73,7 @@ impl MarkerWriter {
                             outcome.marked.push(((topic.clone(), *number), Ok(())));
                         }
                         Some(log) => {
-                            appends.push(Append::new(log, batch.clone()));
+                            appends.push(Append::new(log, batch.clone()).verified(marker.guard));
                             places.push((index, (topic.clone(), *number)));
                         }
                     }
@@ -99,8 +102,9 @@ impl MarkerWriter {
         written: Written,
     ) -> impl Future<Output = Vec<Marked>> + Send + 'static + use<> {
         let acknowledged = written.end.map(|end| self.waits.acknowledged(end));
-        let (groups, Marker { producer, coordinator_epoch, committed, .. }) = (self.groups.clone(), marker);
-        let (producer, coordinator_epoch, committed) = (*producer, *coordinator_epoch, *committed);
+        let (groups, guard) = (self.groups.clone(), marker.guard);
+        let Marker { producer, coordinator_epoch, committed, .. } = *marker;
+        let ProducerIdAndEpoch { producer_id, epoch: producer_epoch } = producer;
         async move {
             let mut marked = written.marked;
             if let Some(acknowledged) = acknowledged
@@ -109,10 +113,14 @@ impl MarkerWriter {
                 marked.iter_mut().for_each(|(_, outcome)| *outcome = Err(ErrorCode::KafkaStorageError));
             }
             for partition in written.of_groups {
-                let ProducerIdAndEpoch { producer_id, epoch } = producer;
-                let outcome = groups
-                    .complete_transaction(partition, producer_id, epoch, coordinator_epoch, committed)
-                    .await;
+                let complete = CompleteTransaction {
+                    partition,
+                    producer_id,
+                    producer_epoch,
+                    coordinator_epoch,
+                    committed,
+                };
+                let outcome = groups.complete_transaction(complete, guard).await;
                 marked.push(((OFFSETS_TOPIC.to_owned(), partition), outcome));
             }
             marked

@@ -58,15 +58,10 @@ impl Groups {
     /// there is no such partition.
     pub(crate) async fn complete_transaction(
         &self,
-        partition: i32,
-        producer_id: i64,
-        producer_epoch: i16,
-        coordinator_epoch: i32,
-        committed: bool,
+        complete: CompleteTransaction,
+        guard: Option<VerificationGuard>,
     ) -> Result<(), ErrorCode> {
-        let complete =
-            CompleteTransaction { partition, producer_id, producer_epoch, coordinator_epoch, committed };
-        match self.ask(Request::CompleteTransaction(complete)).await {
+        match self.mailbox.ask(Request::CompleteTransaction(complete), guard).await {
             Response::CompleteTransaction(ErrorCode::None) => Ok(()),
             Response::CompleteTransaction(error) => Err(error),
             other => unexpected(&other),

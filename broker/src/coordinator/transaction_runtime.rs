@@ -189,7 +189,7 @@ impl Coordinator for TransactionRuntime {
 fn marker(log: &StateLog, markers: Markers) -> Marker {
     let Markers { coordinator_partition, producer, committed, partitions } = markers;
     let coordinator_epoch = log.partition(coordinator_partition).map_or(0, |log| log.leader_epoch());
-    Marker { producer, coordinator_epoch, committed, partitions }
+    Marker { producer, coordinator_epoch, committed, partitions, guard: None }
 }
 
 /// The partitions that still need their marker.

@@ -24,7 +24,6 @@ pub(super) const COLD_AT_ONCE: usize = 2 << 20;
 const READ_COMMITTED: i8 = 1;
 /// From this version on topics are named by id.
 pub(super) const FIRST_VERSION_WITH_IDS: i16 = 13;
-const FIRST_VERSION_WITH_ZSTD: i16 = 10;
 
 /// See the module.
 pub(super) struct Plan {
@@ -287,11 +286,7 @@ fn of_session(store: &Store, version: i16, partitions: &[SessionPartition]) -> V
 struct Found(Result<Arc<Topic>, ErrorCode>);
 
 fn find(store: &Store, version: i16, name: &str, id: Uuid) -> Found {
-    let found = topics::resolve(store, version >= FIRST_VERSION_WITH_IDS, name, id);
-    Found(found.and_then(|topic| {
-        let refused = version < FIRST_VERSION_WITH_ZSTD && promises_zstd(&topic);
-        if refused { Err(ErrorCode::UnsupportedCompressionType) } else { Ok(topic) }
-    }))
+    Found(topics::resolve(store, version >= FIRST_VERSION_WITH_IDS, name, id))
 }
 
 impl Found {
@@ -304,11 +299,6 @@ impl Found {
 
 fn bytes(limit: i32) -> usize {
     usize::try_from(limit).unwrap_or_default()
-}
-
-/// Kafka looks at the topic's config and not at the batches: a producer's own zstd goes out in every version.
-fn promises_zstd(topic: &Topic) -> bool {
-    topic.configs().get("compression.type").is_some_and(|codec| codec == "zstd")
 }
 
 /// The client's log is not ours when ours ends its last epoch earlier than it did (Kafka `Partition.readRecords`).

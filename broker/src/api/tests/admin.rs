@@ -267,6 +267,30 @@ fn pages_of_partitions_go_on_where_the_last_one_ended() {
 }
 
 #[test]
+fn cursor_is_of_a_topic_that_is_asked_for() {
+    let client = Client::new();
+    client.create("b", 2, &[]);
+    let codes = |names: &[&str], cursor| -> Vec<i16> {
+        page(&client, names, 9, Some(cursor)).topics.iter().map(|topic| topic.error_code).collect()
+    };
+    assert_eq!(codes(&["b", "c"], ("a", 0)), [42, 42]);
+    assert_eq!(codes(&["b", "c"], ("b", -1)), [42, 42]);
+    assert_eq!(codes(&["b", "c"], ("b", 1)), [0, 3]);
+    assert_eq!(codes(&[], ("a", 0)), [0], "all topics may go on with one that is gone");
+}
+
+#[test]
+fn page_of_partitions_is_no_larger_than_the_configured_limit() {
+    let client = Client::with_config(&[("max.request.partition.size.limit", "2")]);
+    client.create("a", 2, &[]);
+    client.create("b", 2, &[]);
+    let response = page(&client, &["a", "none"], 100, None);
+    assert_eq!((response.topics.len(), response.topics[0].partitions.len()), (1, 2));
+    let next = response.next_cursor.unwrap();
+    assert_eq!((next.topic_name.as_str(), next.partition_index), ("none", 0));
+}
+
+#[test]
 fn log_dirs_show_what_partitions_take() {
     let client = Client::new();
     client.create("t", 2, &[]);

@@ -7,7 +7,7 @@ use protocol::record_batch::RecordBatchView;
 use storage::{ReadRequest, VerificationGuard};
 
 use super::{Client, block_on, topic_name};
-use crate::coordinator::group::{PartitionCommit, Response, TxnOffsetCommit};
+use crate::coordinator::group::{CompleteTransaction, PartitionCommit, Response, TxnOffsetCommit};
 use crate::coordinator::partition_for;
 
 const GROUP: &str = "my-group";
@@ -37,7 +37,14 @@ fn commit(client: &Client, epoch: i16, offset: i64, verification: Option<Verific
 
 fn complete(client: &Client, epoch: i16, coordinator_epoch: i32, committed: bool) -> Result<(), ErrorCode> {
     let groups = &client.broker.groups;
-    block_on(groups.complete_transaction(partition(), 7, epoch, coordinator_epoch, committed))
+    let complete = CompleteTransaction {
+        partition: partition(),
+        producer_id: 7,
+        producer_epoch: epoch,
+        coordinator_epoch,
+        committed,
+    };
+    block_on(groups.complete_transaction(complete, None))
 }
 
 /// Offset and error, for who requires stable offsets.

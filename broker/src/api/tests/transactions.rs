@@ -520,6 +520,7 @@ fn transaction_topic_is_internal_compacted_and_made_by_the_first_producer() {
     let config = |name: &str| configs.get(name).map(String::as_str);
     assert_eq!(config("cleanup.policy"), Some("compact"));
     assert_eq!(config("compression.type"), Some("uncompressed"));
+    assert_eq!(config("min.insync.replicas"), Some("1"));
     assert!(topics_are_internal("__transaction_state"));
 }
 
