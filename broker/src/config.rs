@@ -239,6 +239,7 @@ impl Config {
         for flag in sources.flags {
             notices.extend(settings.set(&flag.key, &flag.value, Origin::Flag(flag.name))?);
         }
+        settings.refuse_references()?;
         notices.extend(listeners::take_retired(&mut settings)?);
         listeners::listen_where_advertised(&mut settings)?;
         notices.extend(listeners::notices(&settings));

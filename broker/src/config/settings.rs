@@ -135,6 +135,26 @@ impl Settings {
         self.set.contains_key(name)
     }
 
+    /// Refuses values that have an effect and stand for something that a Java class would look up (KIP-421). Without
+    /// `config.providers` Kafka takes `${..}` as it is too.
+    ///
+    /// # Errors
+    /// The first such value.
+    pub(super) fn refuse_references(&self) -> Result<(), ConfigError> {
+        if self.text("config.providers").is_none() {
+            return Ok(());
+        }
+        let is_used = |name: &str| find(name).is_some_and(|key| key.role == Role::Used);
+        let reference = |value: &str| value.split_once("${").is_some_and(|(_, rest)| rest.contains('}'));
+        match self.set.iter().find(|(name, setting)| is_used(name) && reference(&setting.value)) {
+            None => Ok(()),
+            Some((name, Setting { value, origin })) => Err(ConfigError(format!(
+                "{origin}: {name} is \"{value}\", which one of config.providers would fill in; there are none here: \
+                 give the value itself"
+            ))),
+        }
+    }
+
     /// The value, or the default; an empty one counts as none.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         let value = self.set.get(name).map(|setting| setting.value.as_str());

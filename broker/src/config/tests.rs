@@ -178,6 +178,18 @@ fn listeners_that_cannot_be_served_are_refused_with_a_reason() {
 }
 
 #[test]
+fn a_value_that_a_config_provider_would_fill_in_is_refused_where_it_matters() {
+    let providers = "config.providers=dir\nssl.keystore.key=${dir:/a:b}\n";
+    assert!(load(providers, &[]).is_ok());
+    assert_eq!(
+        error(&format!("{providers}broker.rack=${{dir:/init:rack.id}}\n")),
+        "FILE:3: broker.rack is \"${dir:/init:rack.id}\", which one of config.providers would fill in; there are none \
+         here: give the value itself"
+    );
+    assert_eq!(load("broker.rack=${x}\n", &[]).unwrap().0.broker_rack.as_deref(), Some("${x}"));
+}
+
+#[test]
 fn a_jks_store_gets_the_command_that_converts_it() {
     let command =
         "keytool -importkeystore -srckeystore /s/a.jks -destkeystore /s/a.p12 -deststoretype PKCS12";
