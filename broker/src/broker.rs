@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use prometheus::Histogram;
 use storage::disk::{Disk, LocalDisk};
-use storage::{Clock, Error, Event, Listener, OpenError, Store, StoreConfig, SystemClock, Topic};
+use storage::{
+    Clock, CompactionLimits, Error, Event, Listener, OpenError, Store, StoreConfig, SystemClock, Topic,
+};
 use tokio::sync::Semaphore;
 
 use crate::cold_reads::ColdReads;
@@ -240,6 +242,7 @@ fn store_config(config: &Arc<Config>) -> StoreConfig {
         producer_expiration: topic_config::producer_expiration(Arc::clone(config)),
         retention_check: config.retention_check_interval,
         policies: topic_config::policies(Arc::clone(config)),
+        compaction: CompactionLimits::default(),
         threads: true,
     }
 }

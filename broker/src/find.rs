@@ -10,7 +10,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use storage::disk::LocalDisk;
-use storage::{FindError, FindQuery, FlushMode, FoundRecord, OpenError, Store, StoreConfig, SystemClock};
+use storage::{
+    CompactionLimits, FindError, FindQuery, FlushMode, FoundRecord, OpenError, Store, StoreConfig,
+    SystemClock,
+};
 use thiserror::Error;
 
 use crate::config::Config;
@@ -110,6 +113,7 @@ impl KeySearch {
             producer_expiration: topic_config::producer_expiration(Arc::clone(&config)),
             retention_check: config.retention_check_interval,
             policies: topic_config::policies(config),
+            compaction: CompactionLimits::default(),
             threads: false,
         };
         let opened = Store::open(store_config, Arc::new(LocalDisk), Arc::new(SystemClock), Box::new(|_| {}));

@@ -10,7 +10,8 @@ pub(crate) mod filter;
 pub(crate) mod key_map;
 mod runner;
 
-pub(crate) use runner::compact;
+pub(crate) use key_map::MAX_KEYS;
+pub(crate) use runner::{COMMIT_BYTES, compact};
 
 /// Records of a batch are looked at when they decompress to at most this. A batch beyond it counts as unreadable:
 /// clients could send, but hardly fetch it.

@@ -62,7 +62,7 @@ pub use producer_state::ActiveProducer;
 pub use read::{Batches, Located, ReadRequest, Reading};
 pub use recovery::Recovered;
 pub use space::{Space, SpaceState};
-pub use store::{Event, FlushMode, Listener, ProducerExpiration, Store, StoreConfig};
+pub use store::{CompactionLimits, Event, FlushMode, Listener, ProducerExpiration, Store, StoreConfig};
 pub use timestamp_search::TimestampOffset;
 pub use timings::{BOUNDS_US, TimingCounts};
 pub use topic::{Configs, Topic, UNRELATED_TO_TOPICS};

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::append::{self, Append, Appended, Submitted};
 use crate::clock::Clock;
+use crate::compaction::{COMMIT_BYTES, MAX_KEYS};
 use crate::data_dir::DataDir;
 use crate::disk::{DirLock, Disk};
 use crate::engine::Engine;
@@ -56,8 +57,25 @@ pub struct StoreConfig {
     pub retention_check: Duration,
     /// What topics' configs mean for the log.
     pub policies: Policies,
+    /// How much compaction takes on at a time.
+    pub compaction: CompactionLimits,
     /// Start the flusher, housekeeping, cleaner and index threads. Off in deterministic tests, which call the steps themselves.
     pub threads: bool,
+}
+
+/// What one step of compaction takes on: more takes more steps, each of which can be the last before a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompactionLimits {
+    /// Keys of one partition that are remembered; with more of them only its older part is compacted at first.
+    pub keys: usize,
+    /// Bytes that are copied before they become part of the log.
+    pub commit_bytes: u64,
+}
+
+impl Default for CompactionLimits {
+    fn default() -> Self {
+        Self { keys: MAX_KEYS, commit_bytes: COMMIT_BYTES }
+    }
 }
 
 /// What the log tells its owner, from the thread where it happened. Must be handled quickly and without calling back.

@@ -7,52 +7,23 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use protocol::record_batch::RecordBatchView;
-use protocol::record_set::RecordIter;
-use storage::disk::{Disk, LocalDisk};
-use storage::{Append, Configs, FlushMode, PartitionLog, Store, StoreConfig};
+use storage::disk::LocalDisk;
+use storage::{Append, Configs, FlushMode, Store, StoreConfig};
+use support::cleaned::{
+    self, Table, configs, drop_projections, has_rewrite_files, is_rewrite_file, open_on, partition, table,
+};
 use support::simulated_disk::SimulatedDisk;
 use support::{Random, SMALL_FILE, append, batch, config, keyed_batch, open, read_all};
 use uuid::Uuid;
-
-type Table = BTreeMap<Vec<u8>, Vec<u8>>;
-
-fn configs(pairs: &[(&str, &str)]) -> Configs {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-}
-
-fn open_on(disk: &SimulatedDisk) -> Arc<Store> {
-    let config = StoreConfig { checkpoint_bytes: 2 * SMALL_FILE, ..config("/data", FlushMode::Sync) };
-    open(Arc::new(disk.clone()), config).unwrap_or_else(|error| panic!("{error}")).0
-}
-
-fn partition(store: &Store, topic: &str) -> Arc<PartitionLog> {
-    store.topic(topic).unwrap().partition(0).unwrap()
-}
 
 /// Sum of the files in the commitlog's folder.
 fn disk_bytes(dir: &Path) -> u64 {
     let files = fs::read_dir(dir.join("commitlog")).unwrap();
     files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
-}
-
-fn is_rewritten(path: &Path) -> bool {
-    path.parent().is_some_and(|dir| dir.ends_with("commitlog"))
-        && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name > "04")
-}
-
-fn drop_projections(disk: &SimulatedDisk) {
-    for path in disk.paths() {
-        let projection = ["/data/consumequeue", "/data/snapshot"].iter().any(|dir| path.starts_with(dir));
-        if projection || path.ends_with("checkpoint") {
-            disk.remove(&path).unwrap();
-        }
-    }
 }
 
 #[test]
@@ -113,30 +84,9 @@ fn rewrite_file_reaches_the_device_in_pieces() {
     store.flush().unwrap();
     store.checkpoint().unwrap();
     store.clean().unwrap();
-    let rewritten: Vec<_> = disk.paths().into_iter().filter(|path| is_rewritten(path)).collect();
+    let rewritten: Vec<_> = disk.paths().into_iter().filter(|path| is_rewrite_file(path)).collect();
     assert!(rewritten.iter().any(|path| disk.contents(path).len() > 2 * piece), "{rewritten:?}");
     assert!(rewritten.iter().all(|path| disk.most_unsynced(path) <= piece as u64));
-}
-
-/// The newest value of each key, as a reader from the start sees it; a tombstone removes.
-fn table(store: &Store, topic: &str) -> Table {
-    let log = partition(store, topic);
-    let mut table = BTreeMap::new();
-    let mut last = -1;
-    for batch in read_all(store, &log, log.log_start_offset()) {
-        let view = RecordBatchView::parse(&batch).unwrap();
-        for record in RecordIter::new(view.records_bytes(), view.record_count()).unwrap() {
-            let record = record.unwrap();
-            let offset = view.base_offset() + i64::from(record.offset_delta);
-            assert!(offset > last, "offset {offset} follows {last}");
-            last = offset;
-            match record.value {
-                Some(value) => table.insert(record.key.unwrap().to_vec(), value.to_vec()),
-                None => table.remove(record.key.unwrap()),
-            };
-        }
-    }
-    table
 }
 
 struct Keyed {
@@ -158,7 +108,7 @@ impl Keyed {
         store.create_topic("c", Uuid::from_u128(1), 1, configs(&COMPACTED)).unwrap();
         store.create_topic("noise", Uuid::from_u128(2), 1, Configs::default()).unwrap();
         store.flush().unwrap();
-        Self { random: Random(seed), disk, store, tables: vec![BTreeMap::new()], durable: 1, appended: 0 }
+        Self { random: Random(seed), disk, store, tables: vec![Table::new()], durable: 1, appended: 0 }
     }
 
     fn step(&mut self) {
@@ -195,12 +145,7 @@ impl Keyed {
             .collect();
         append(&self.store, &partition(&self.store, "c"), keyed_batch(&records, 1));
         self.appended += 1;
-        for (key, value) in records {
-            match value {
-                Some(value) => table.insert(key, value),
-                None => table.remove(&key),
-            };
-        }
+        cleaned::put(&mut table, records.iter().map(|(key, value)| (key.as_slice(), value.as_deref())));
         self.tables.push(table);
     }
 
@@ -260,7 +205,7 @@ fn is_allowed(keyed: &Keyed, durable: usize, found: &Table) -> bool {
 #[test]
 fn power_can_go_at_any_step_of_a_compaction_or_rewrite() {
     let (whole, _) = script(SimulatedDisk::default(), u64::MAX);
-    assert!(whole.disk.paths().iter().any(|path| is_rewritten(path)), "nothing was rewritten");
+    assert!(has_rewrite_files(&whole.disk), "nothing was rewritten");
     let mut rewritten = 0;
     for cut in (40..whole.disk.operations()).step_by(3) {
         let disk = SimulatedDisk::default();
@@ -269,7 +214,7 @@ fn power_can_go_at_any_step_of_a_compaction_or_rewrite() {
         for pattern in 0..3_u64 {
             let mut random = Random(cut * 4 + pattern);
             let crashed = at_cut.crash(|| pattern == 1 || (pattern == 2 && random.coin()));
-            rewritten += u32::from(crashed.paths().iter().any(|path| is_rewritten(path)));
+            rewritten += u32::from(has_rewrite_files(&crashed));
             if random.below(4) == 0 {
                 drop_projections(&crashed);
             }

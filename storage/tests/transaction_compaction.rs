@@ -7,22 +7,19 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::control_batch::{EndTransactionMarker, MarkerType};
 use protocol::record_batch::RecordBatchView;
 use protocol::record_batch_builder::RecordBatchBuilder;
 use protocol::record_set::records;
-use storage::disk::Disk;
-use storage::{Configs, FlushMode, PartitionLog, Store, StoreConfig, ValidBatch};
+use storage::{Configs, Store, ValidBatch};
+use support::cleaned::{Table, configs, drop_projections, has_rewrite_files, open_on, partition, put};
 use support::simulated_disk::SimulatedDisk;
-use support::{
-    Random, SMALL_FILE, append, append_verified, batch, config, keyed_batch, marker, open, read_all,
-};
+use support::{Random, append, append_verified, batch, keyed_batch, marker, read_all};
 use uuid::Uuid;
 
-type Table = BTreeMap<Vec<u8>, Vec<u8>>;
 type Records = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 const PRODUCERS: usize = 3;
@@ -92,15 +89,6 @@ fn assert_same(found: &(i64, Table), expected: &(i64, Table), when: &str) {
     assert!(found == expected, "{when}: {} instead of {}, {differing:?} differ", found.0, expected.0);
 }
 
-fn put<'a>(table: &mut Table, records: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) {
-    for (key, value) in records {
-        match value {
-            Some(value) => table.insert(key.to_vec(), value.to_vec()),
-            None => table.remove(key),
-        };
-    }
-}
-
 /// The same as a client with `read_committed` finds it.
 fn found(store: &Store) -> (i64, Table) {
     let log = partition(store, "c");
@@ -129,31 +117,6 @@ fn found(store: &Store) -> (i64, Table) {
     (stable, table)
 }
 
-fn partition(store: &Store, topic: &str) -> Arc<PartitionLog> {
-    store.topic(topic).unwrap().partition(0).unwrap()
-}
-
-fn open_on(disk: &SimulatedDisk) -> Arc<Store> {
-    let config = StoreConfig { checkpoint_bytes: 2 * SMALL_FILE, ..config("/data", FlushMode::Sync) };
-    open(Arc::new(disk.clone()), config).unwrap_or_else(|error| panic!("{error}")).0
-}
-
-fn is_rewritten(disk: &SimulatedDisk) -> bool {
-    disk.paths().iter().any(|path| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap();
-        path.starts_with("/data/commitlog") && name > "04"
-    })
-}
-
-fn drop_projections(disk: &SimulatedDisk) {
-    for path in disk.paths() {
-        let projection = ["/data/consumequeue", "/data/snapshot"].iter().any(|dir| path.starts_with(dir));
-        if projection || path.ends_with("checkpoint") {
-            disk.remove(&path).unwrap();
-        }
-    }
-}
-
 struct Run {
     random: Random,
     disk: SimulatedDisk,
@@ -168,9 +131,7 @@ struct Run {
 impl Run {
     fn new(seed: u64, disk: SimulatedDisk) -> Self {
         let store = open_on(&disk);
-        let configs: Configs =
-            COMPACTED.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        store.create_topic("c", Uuid::from_u128(1), 1, configs).unwrap();
+        store.create_topic("c", Uuid::from_u128(1), 1, configs(&COMPACTED)).unwrap();
         store.create_topic("noise", Uuid::from_u128(2), 1, Configs::default()).unwrap();
         store.flush().unwrap();
         let producers = [(0, 0); PRODUCERS];
@@ -309,7 +270,7 @@ fn script(disk: SimulatedDisk, cut: u64) -> (Run, i64) {
 #[test]
 fn power_can_go_at_any_step_and_no_transaction_is_torn() {
     let (whole, _) = script(SimulatedDisk::default(), u64::MAX);
-    assert!(is_rewritten(&whole.disk), "nothing was rewritten");
+    assert!(has_rewrite_files(&whole.disk), "nothing was rewritten");
     let (mut rewritten, mut undecided) = (0, 0);
     for cut in (40..whole.disk.operations()).step_by(5) {
         let disk = SimulatedDisk::default();
@@ -318,7 +279,7 @@ fn power_can_go_at_any_step_and_no_transaction_is_torn() {
         for pattern in 0..3_u64 {
             let mut random = Random(cut * 4 + pattern);
             let crashed = at_cut.crash(|| pattern == 1 || (pattern == 2 && random.coin()));
-            rewritten += u32::from(is_rewritten(&crashed));
+            rewritten += u32::from(has_rewrite_files(&crashed));
             if random.below(4) == 0 {
                 drop_projections(&crashed);
             }

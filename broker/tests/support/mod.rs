@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage::disk::LocalDisk;
-use storage::{FlushMode, LogPolicy, Store, StoreConfig, SystemClock};
+use storage::{CompactionLimits, FlushMode, LogPolicy, Store, StoreConfig, SystemClock};
 
 /// Opens it without threads, in small files, and keeps everything.
 pub fn open(dir: &Path) -> Arc<Store> {
@@ -18,6 +18,7 @@ pub fn open(dir: &Path) -> Arc<Store> {
         producer_expiration: Arc::new(|_| Duration::MAX),
         retention_check: Duration::from_secs(u64::MAX),
         policies: Arc::new(|_, _, _| LogPolicy::default()),
+        compaction: CompactionLimits::default(),
         threads: false,
     };
     Store::open(config, Arc::new(LocalDisk), Arc::new(SystemClock), Box::new(|_| {})).unwrap().0

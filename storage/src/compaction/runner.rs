@@ -9,7 +9,7 @@ use protocol::record_batch::RecordBatchView;
 
 use super::cleanable::{CleanRange, clean_range};
 use super::filter::{BatchFilter, FilterContext, Kept};
-use super::key_map::{KeyMap, MAX_KEYS};
+use super::key_map::KeyMap;
 use crate::consume_queue::Entry;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -20,8 +20,8 @@ use crate::rewrite::{Copies, commit, copy_of};
 use crate::segments::LogBounds;
 use crate::transactions::AbortedTransaction;
 
-/// What one commit carries at most before the next begins, bytes.
-const COMMIT_BYTES: u64 = 64 * 1024 * 1024;
+/// What one commit carries before the next begins, bytes, unless configured.
+pub(crate) const COMMIT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Compacts those of `partitions` for which it is time, the dirtiest first.
 ///
@@ -38,7 +38,7 @@ pub(crate) fn compact(engine: &Engine, partitions: &[Arc<PartitionLog>]) -> Resu
         let mut outcomes = Vec::new();
         let mut copied = Ok(());
         while copied.is_ok()
-            && copies.bytes() < COMMIT_BYTES
+            && copies.bytes() < engine.config.compaction.commit_bytes
             && let Some((partition, range)) = due.next()
         {
             copied = compact_one(engine, &partition, &range, now_ms, &mut copies).map(|upto| {
@@ -128,7 +128,7 @@ fn learn_keys(
     dirty: &[Entry],
     aborted: &[AbortedTransaction],
 ) -> Result<Option<KeyMap>, Error> {
-    let mut keys = KeyMap::new(range.dirty_from, MAX_KEYS);
+    let mut keys = KeyMap::new(range.dirty_from, engine.config.compaction.keys);
     for entry in dirty {
         let Some(batch) = copy_of(engine, entry)? else { return Ok(None) };
         let whole = RecordBatchView::parse(&batch).is_ok_and(|view| keys.add_batch(&view, aborted));

@@ -41,7 +41,9 @@ fn more_runs_than_the_page_has_room_for_are_not_read() {
 /// What the partition tables of a whole log say, and what was appended to it.
 #[test]
 fn partition_tables_say_what_each_partition_has_in_each_file() {
-    use crate::{Append, Configs, FlushMode, LogPolicy, Store, StoreConfig, SystemClock, ValidBatch};
+    use crate::{
+        Append, CompactionLimits, Configs, FlushMode, LogPolicy, Store, StoreConfig, SystemClock, ValidBatch,
+    };
     let dir = tempfile::tempdir().unwrap();
     let config = StoreConfig {
         dir: dir.path().to_owned(),
@@ -51,6 +53,7 @@ fn partition_tables_say_what_each_partition_has_in_each_file() {
         producer_expiration: Arc::new(|_| std::time::Duration::MAX),
         retention_check: std::time::Duration::ZERO,
         policies: Arc::new(|_, _, _| LogPolicy::default()),
+        compaction: CompactionLimits::default(),
         threads: false,
     };
     let disk = Arc::new(crate::disk::LocalDisk);

@@ -22,7 +22,7 @@ use crate::frame::FrameKind;
 use crate::log_policy::LogPolicy;
 use crate::partition_log::PartitionLog;
 use crate::position::{Offset, Position};
-use crate::store::{FlushMode, Store, StoreConfig};
+use crate::store::{CompactionLimits, FlushMode, Store, StoreConfig};
 use crate::topic::Configs;
 
 use super::directory::{Directory, beside};
@@ -126,6 +126,7 @@ fn new_store(
             delete: false,
             ..LogPolicy::default()
         }),
+        compaction: CompactionLimits::default(),
         threads: false,
     };
     Ok(Store::open(config, disk, clock, Box::new(|_| {}))?.0)

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its part")]
 
 pub mod batches;
+pub mod cleaned;
 pub mod simulated_disk;
 
 use std::path::PathBuf;
@@ -13,8 +14,8 @@ use protocol::control_batch::{EndTransactionMarker, MarkerType};
 use protocol::record_batch_builder::RecordBatchBuilder;
 use storage::disk::Disk;
 use storage::{
-    Append, AppendError, Appended, Configs, FlushMode, LogPolicy, OpenError, PartitionLog, ReadRequest,
-    Recovered, Store, StoreConfig, SystemClock, ValidBatch,
+    Append, AppendError, Appended, CompactionLimits, Configs, FlushMode, LogPolicy, OpenError, PartitionLog,
+    ReadRequest, Recovered, Store, StoreConfig, SystemClock, ValidBatch,
 };
 
 /// Small enough that a few dozen batches roll it.
@@ -29,6 +30,7 @@ pub fn config(dir: impl Into<PathBuf>, flush: FlushMode) -> StoreConfig {
         producer_expiration: Arc::new(|_| Duration::MAX),
         retention_check: Duration::ZERO,
         policies: Arc::new(|_, topic, _| policy(topic)),
+        compaction: CompactionLimits::default(),
         threads: false,
     }
 }
