@@ -109,14 +109,14 @@ fn install_ecosystem() -> Result<OsString> {
     Ok(class_path(&folder))
 }
 
-/// The class path of `drivers/assignors` and of Apache Kafka, whose assignors it asks.
+/// The class path of a Java program in `drivers/NAME` and of Apache Kafka, whose classes it uses.
 ///
 /// # Errors
 /// As [`kafka_class_path`], or the program does not compile.
-pub fn assignors_class_path() -> Result<OsString> {
-    let source = layout::driver_dir("assignors");
+pub fn program_class_path(name: &str) -> Result<OsString> {
+    let source = layout::driver_dir(name);
     let kafka = kafka_class_path()?;
-    let folder = install("assignors", &source, &kafka.to_string_lossy(), |folder| {
+    let folder = install(name, &source, &kafka.to_string_lossy(), |folder| {
         std::os::unix::fs::symlink(PathBuf::from(&kafka).with_file_name(""), folder.join("libs"))?;
         compile(&source, folder)
     })?;

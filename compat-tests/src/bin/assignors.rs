@@ -12,7 +12,7 @@ fn main() -> Result<()> {
     let (seed, groups) = (arguments.next(), arguments.next());
     let status = Command::new("java")
         .arg("-cp")
-        .arg(setup::assignors_class_path()?)
+        .arg(setup::program_class_path("assignors")?)
         .arg("Assignors")
         .args([seed.as_deref().unwrap_or("1"), groups.as_deref().unwrap_or("2000")])
         .status()

@@ -20,6 +20,8 @@ pub(crate) struct Bank {
     pub(crate) partitions: i32,
     /// Account a is in partition `a % partitions`.
     pub(crate) accounts: i32,
+    /// Workers with Java's producer, the first ones.
+    pub(crate) java_movers: usize,
     /// Workers that carry out orders; they come after the others.
     pub(crate) processors: usize,
     /// All workers.

@@ -1,13 +1,14 @@
 //! Money is moved by transactions while the broker is killed with -9 again and again; readers of committed records look on all the
 //! time. `cargo run -p compat-tests --bin money_loop -- --rounds 50`; `--help` says the rest.
 //!
-//! `worker` and `orders` are the load, `reader` looks on, `checker` judges, `control` proves that it would find something. This
+//! `worker`, `java` and `orders` are the load, `reader` looks on, `checker` judges, `control` proves that it would find something. This
 //! file kills.
 
 mod bank;
 mod checker;
 mod control;
 mod ending;
+mod java;
 mod ledger;
 mod orders;
 mod reader;
@@ -49,6 +50,9 @@ struct Arguments {
     /// Workers that only move money
     #[arg(long, default_value_t = 4)]
     movers: usize,
+    /// Workers that only move money with Java's newest producer, which speaks transaction version 2 (needs Java and Maven)
+    #[arg(long, default_value_t = 0)]
+    java_movers: usize,
     /// Workers that carry out orders and commit their offsets in the same transactions
     #[arg(long, default_value_t = 2)]
     processors: usize,
@@ -109,7 +113,7 @@ fn run(arguments: &Arguments) -> Result<Report> {
         other => bail!("--broker is {other}: it must be onelog or kafka"),
     };
     ensure!(arguments.partitions > 1, "a transfer needs two partitions");
-    ensure!(arguments.movers + arguments.processors > 0, "there must be a load");
+    ensure!(arguments.movers + arguments.java_movers + arguments.processors > 0, "there must be a load");
     ensure!(arguments.shortest <= arguments.longest, "--shortest must not be above --longest");
     let seed = arguments.seed.unwrap_or_else(|| fastrand::u64(..));
     say(&format!("{} rounds on {}, --seed {seed}", arguments.rounds, kind.name()));
@@ -117,8 +121,9 @@ fn run(arguments: &Arguments) -> Result<Report> {
     let bank = Bank {
         partitions: arguments.partitions,
         accounts: arguments.partitions * 4,
+        java_movers: arguments.java_movers,
         processors: arguments.processors,
-        workers: arguments.movers + arguments.processors,
+        workers: arguments.java_movers + arguments.movers + arguments.processors,
         orders: arguments.orders,
     };
     let broker =

@@ -20,14 +20,14 @@ use crate::transfer::{Part, TransactionNumber};
 use crate::workers::Shared;
 
 /// A broker that is back answers long before.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// The timeout of transactions, and of those that are left behind.
-const TIMEOUT_MS: &str = "10000";
-const SHORT_TIMEOUT_MS: &str = "2000";
+pub(crate) const TIMEOUT_MS: &str = "10000";
+pub(crate) const SHORT_TIMEOUT_MS: &str = "2000";
 /// Transactions of one producer, at most.
-const LONGEST_LIFE: usize = 60;
-const MOST_FAILED_STARTS: u32 = 50;
+pub(crate) const LONGEST_LIFE: usize = 60;
+pub(crate) const MOST_FAILED_STARTS: u32 = 50;
 const MOST_ORDERS: usize = 4;
 /// Nobody moves that much honestly.
 const POISON: i64 = 1_000_000;
@@ -191,7 +191,7 @@ impl Worker {
         }
     }
 
-    fn plan(&mut self, orders: &[i64], poison: bool) -> Vec<Part> {
+    pub(crate) fn plan(&mut self, orders: &[i64], poison: bool) -> Vec<Part> {
         let (ledger, number) = (self.ledger.clone(), self.number);
         ledger.plan(number, |transaction| {
             if orders.is_empty() {

@@ -95,7 +95,8 @@ impl Workers {
                 left_behind: 0,
                 failed_starts: 0,
             };
-            std::thread::spawn(move || worker.run())
+            let is_java = number < bank.java_movers;
+            std::thread::spawn(move || if is_java { worker.run_java() } else { worker.run() })
         };
         let threads = (0..bank.workers).zip(seed..).map(start).collect();
         Self { shared, threads }
