@@ -3,6 +3,7 @@ package orders
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 func start(t *testing.T) (*onelog.Broker, *kgo.Client) {
-	broker := onelog.Start(t, onelog.Topics("orders:3", "invoices", "orders.rejected"))
+	broker := onelog.Start(t, onelog.Topics("orders:3", "invoices", "orders.rejected"), onelog.TestMode())
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker.BootstrapServers()))
 	if err != nil {
 		t.Fatal(err)
@@ -117,4 +118,19 @@ func TestServiceThatComesBackGoesOnWhereItWas(t *testing.T) {
 	place(t, client, `{"id":"second","lines":[{"cents":2,"quantity":1}]}`)
 	run(t, broker, 1)
 	same(t, invoices(t, broker, 2), map[string]int64{"first": 1, "second": 2})
+}
+
+func TestInvoiceWhoseAcknowledgementIsLostIsWrittenOnce(t *testing.T) {
+	broker, client := start(t)
+	lost := map[string]any{"keys": []string{"Produce"}, "topic": "invoices", "disconnect": true, "after_apply": true, "count": 1}
+	var fault struct{ ID, Hits int }
+	if err := broker.Control("POST", "/test/faults", lost, &fault); err != nil {
+		t.Fatal(err)
+	}
+	place(t, client, `{"id":"a","lines":[{"cents":7,"quantity":1}]}`, `{"id":"b","lines":[{"cents":8,"quantity":1}]}`)
+	run(t, broker, 2)
+	if err := broker.Control("GET", fmt.Sprintf("/test/faults/%d", fault.ID), nil, &fault); err != nil || fault.Hits != 1 {
+		t.Fatalf("the fault was met %d times: %v", fault.Hits, err)
+	}
+	same(t, invoices(t, broker, 2), map[string]int64{"a": 7, "b": 8})
 }

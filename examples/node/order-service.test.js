@@ -9,7 +9,7 @@ import { TestBroker } from 'onelog';
 import { OrderService } from './order-service.js';
 
 async function open(t) {
-  const broker = await TestBroker.start({ topics: ['orders:3', 'invoices', 'orders.rejected'] });
+  const broker = await TestBroker.start({ topics: ['orders:3', 'invoices', 'orders.rejected'], testMode: true });
   t.after(() => broker.stop());
   return { broker, kafka: new Kafka({ brokers: [broker.bootstrapServers], logLevel: logLevel.NOTHING }) };
 }
@@ -78,4 +78,14 @@ test('a service that comes back goes on where it was', { timeout: 30_000 }, asyn
   await place(shop, '{"id":"second","lines":[{"cents":2,"quantity":1}]}');
   await serve(shop, 1);
   assert.deepEqual(await invoices(shop, 2), [{ order: 'first', cents: 1 }, { order: 'second', cents: 2 }]);
+});
+
+test('an invoice whose acknowledgement is lost is written once', { timeout: 30_000 }, async (t) => {
+  const shop = await open(t);
+  const lost = { keys: ['Produce'], topic: 'invoices', disconnect: true, after_apply: true, count: 1 };
+  const { id } = await shop.broker.control('POST', '/test/faults', lost);
+  await place(shop, '{"id":"a","lines":[{"cents":7,"quantity":1}]}', '{"id":"b","lines":[{"cents":8,"quantity":1}]}');
+  await serve(shop, 2);
+  assert.equal((await shop.broker.control('GET', `/test/faults/${id}`)).hits, 1);
+  assert.deepEqual(await invoices(shop, 2), [{ order: 'a', cents: 7 }, { order: 'b', cents: 8 }]);
 });

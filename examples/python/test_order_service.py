@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from order_service import OrderService
 
-pytestmark = pytest.mark.onelog(topics=["orders:3", "invoices", "orders.rejected"])
+pytestmark = pytest.mark.onelog(topics=["orders:3", "invoices", "orders.rejected"], test_mode=True)
 
 
 def place(broker, *orders):
@@ -64,3 +64,12 @@ def test_service_that_comes_back_goes_on_where_it_was(onelog_broker):
     place(onelog_broker, order("second", (2, 1)))
     run(onelog_broker, 1)
     assert [json.loads(value)["order"] for value in everything_in(onelog_broker, "invoices")] == ["first", "second"]
+
+
+def test_invoice_whose_acknowledgement_is_lost_is_written_once(onelog_broker):
+    lost = {"keys": ["Produce"], "topic": "invoices", "disconnect": True, "after_apply": True, "count": 1}
+    fault = onelog_broker.control("POST", "/test/faults", lost)["id"]
+    place(onelog_broker, order("a", (7, 1)))
+    run(onelog_broker, 1)
+    assert onelog_broker.control("GET", f"/test/faults/{fault}")["hits"] == 1
+    assert [json.loads(value) for value in everything_in(onelog_broker, "invoices")] == [{"order": "a", "cents": 7}]

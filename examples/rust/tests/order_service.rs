@@ -8,6 +8,7 @@ use orders::{Invoice, OrderService};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// A poll ends early when something else than a record happens.
@@ -21,7 +22,7 @@ struct Shop {
 impl Shop {
     fn open() -> Self {
         let topics = ["orders:3", "invoices", "orders.rejected"];
-        Self { broker: TestBroker::builder().topics(topics).start_blocking().unwrap() }
+        Self { broker: TestBroker::builder().topics(topics).test_mode().start_blocking().unwrap() }
     }
 
     fn config(&self) -> ClientConfig {
@@ -97,4 +98,20 @@ fn service_that_comes_back_goes_on_where_it_was() {
     shop.place(&[r#"{"id":"second","lines":[{"cents":2,"quantity":1}]}"#]);
     shop.serve(1);
     assert_eq!(shop.invoices(2), [invoice("first", 1), invoice("second", 2)]);
+}
+
+#[test]
+fn invoice_whose_acknowledgement_is_lost_is_written_once() {
+    let shop = Shop::open();
+    let control =
+        |method, path: &str, body: Option<&Value>| shop.broker.control_blocking(method, path, body).unwrap();
+    let lost = json!({ "keys": ["Produce"], "topic": "invoices", "disconnect": true, "after_apply": true, "count": 1 });
+    let fault = format!("/test/faults/{}", control("POST", "/test/faults", Some(&lost))["id"]);
+    shop.place(&[
+        r#"{"id":"a","lines":[{"cents":7,"quantity":1}]}"#,
+        r#"{"id":"b","lines":[{"cents":8,"quantity":1}]}"#,
+    ]);
+    shop.serve(2);
+    assert_eq!(control("GET", &fault, None)["hits"], 1);
+    assert_eq!(shop.invoices(2), [invoice("a", 7), invoice("b", 8)]);
 }

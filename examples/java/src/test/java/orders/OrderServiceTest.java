@@ -3,6 +3,7 @@ package orders;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -28,7 +29,7 @@ class OrderServiceTest {
 
     @RegisterExtension
     final OnelogExtension onelog =
-            OnelogExtension.with(new TestBroker.Settings().topics("orders:3", "invoices", "orders.rejected"));
+            OnelogExtension.with(new TestBroker.Settings().topics("orders:3", "invoices", "orders.rejected").testMode());
 
     @Test
     void eachOrderGetsOneInvoice(TestBroker broker) throws Exception {
@@ -53,6 +54,17 @@ class OrderServiceTest {
         place(broker, "{'id':'second','lines':[{'cents':2,'quantity':1}]}");
         serve(broker, 1);
         assertEquals(List.of(new Invoice("first", 1), new Invoice("second", 2)), invoices(broker, 2));
+    }
+
+    @Test
+    void invoiceWhoseAcknowledgementIsLostIsWrittenOnce(TestBroker broker) throws Exception {
+        String lost = "{'keys':['Produce'],'topic':'invoices','disconnect':true,'after_apply':true,'count':1}";
+        JsonNode made = new ObjectMapper().readTree(broker.control("POST", "/test/faults", lost.replace('\'', '"')));
+        place(broker, "{'id':'a','lines':[{'cents':7,'quantity':1}]}", "{'id':'b','lines':[{'cents':8,'quantity':1}]}");
+        serve(broker, 2);
+        String fault = broker.control("GET", "/test/faults/" + made.get("id").asInt(), "");
+        assertEquals(1, new ObjectMapper().readTree(fault).get("hits").asInt(), fault);
+        assertEquals(List.of(new Invoice("a", 7), new Invoice("b", 8)), invoices(broker, 2));
     }
 
     private static void place(TestBroker broker, String... orders) throws Exception {
