@@ -187,6 +187,16 @@ impl Broker {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
+    /// Where its admin endpoints answer.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn admin(&self) -> Result<SocketAddr> {
+        let ready = fs::read_to_string(self.folder.join("ready"))?;
+        let line = ready.lines().find_map(|line| line.strip_prefix("admin "));
+        Ok(line.context("the broker was started without admin endpoints")?.parse()?)
+    }
+
     /// Stops it where it is: it answers nothing from here on. Only `kill` ends that.
     ///
     /// # Errors
