@@ -172,8 +172,12 @@ impl DataDir {
         disk.open(&self.abort()).is_ok()
     }
 
-    /// Marks the directory as in use by a running process.
-    pub(crate) fn mark_running(&self, disk: &dyn Disk) -> Result<(), Error> {
+    /// Marks the directory as in use by a running process. `is_marked`: the last one left its mark, perhaps not on stable
+    /// storage yet.
+    pub(crate) fn mark_running(&self, disk: &dyn Disk, is_marked: bool) -> Result<(), Error> {
+        if is_marked {
+            return self.sync(disk);
+        }
         match write_atomically(disk, &self.root, "abort", format!("{}\n", process::id()).as_bytes()) {
             // Its name is the mark; a full disk has no block for who made it.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
@@ -186,6 +190,10 @@ impl DataDir {
     /// Removes the mark: the store was closed properly.
     pub(crate) fn mark_stopped(&self, disk: &dyn Disk) -> Result<(), Error> {
         disk.remove(&self.abort()).map_err(|error| Error::io("remove", self.abort(), error))?;
+        self.sync(disk)
+    }
+
+    fn sync(&self, disk: &dyn Disk) -> Result<(), Error> {
         disk.sync_dir(&self.root).map_err(|error| Error::io("sync", &self.root, error))
     }
 }

@@ -129,7 +129,7 @@ impl Store {
         let format = dir.format_or_create(&*disk, config.file_size)?;
         let was_running = dir.is_marked_running(&*disk);
         let (parts, mut recovered) = recovery::recover(config, disk, clock, dir, format, was_running)?;
-        parts.dir.mark_running(&*parts.disk)?;
+        parts.dir.mark_running(&*parts.disk, was_running)?;
         let engine = Arc::new(Engine::new(parts, listener));
         let took = engine.clock.now_ms() - started_ms;
         recovered.took = Duration::from_millis(took.unsigned_abs());

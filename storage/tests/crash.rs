@@ -271,6 +271,21 @@ fn any_flipped_bit_below_what_was_durable_is_refused_naming_file_and_position() 
     }
 }
 
+/// Each of them may take seconds on a disk that others keep busy.
+#[test]
+fn a_start_after_a_kill_syncs_the_tail_of_the_log_and_its_own_mark_and_nothing_else() {
+    let (disk, _) = durable_log();
+    assert_eq!(disk.operations(), 0);
+    let store = open_on(&disk).unwrap();
+    assert_eq!(disk.operations(), 2);
+    drop(store);
+    // The mark of the second start is that of the first, which a power cut may not take away.
+    let crashed = disk.crash(|| false);
+    assert!(crashed.paths().contains(&Path::new(DIR).join("abort")));
+    let (_, recovered) = open(Arc::new(crashed), config(DIR, FlushMode::Sync)).unwrap();
+    assert!(!recovered.clean);
+}
+
 #[test]
 fn damage_in_a_tail_that_was_never_durable_is_cut() {
     let disk = SimulatedDisk::default();
