@@ -163,3 +163,24 @@ fn a_service_manager_is_told_when_clients_are_served_and_when_it_stops() {
     assert_eq!(&message[..length], b"STOPPING=1");
     assert!(running.0.wait().unwrap().success());
 }
+
+#[test]
+fn an_advertised_address_that_nobody_reaches_is_taken_back_through_the_one_that_is_listened_on() {
+    let mut running = Running(onelog().arg("dev").spawn().unwrap());
+    let address = first_line(&mut BufReader::new(running.0.stdout.take().unwrap()));
+    let configs = |change: [&str; 2]| {
+        let broker =
+            ["configs", "--bootstrap-server", &address, "--entity-type", "brokers", "--entity-name", "0"];
+        onelog().args(broker).arg("--alter").args(change).output().unwrap()
+    };
+    // A name that exists nowhere (RFC 2606).
+    let away = configs(["--add-config", "advertised.listeners=[PLAINTEXT://broker.invalid:1]"]);
+    assert!(away.status.success(), "{away:?}");
+    let back = configs(["--delete-config", "advertised.listeners"]);
+    assert!(back.status.success(), "{back:?}");
+    let topics = onelog()
+        .args(["topics", "--bootstrap-server", &address, "--create", "--topic", "t"])
+        .output()
+        .unwrap();
+    assert!(topics.status.success(), "{topics:?}");
+}

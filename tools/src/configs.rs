@@ -303,8 +303,10 @@ fn configs(client: &mut Client, entity: &Entity) -> Outcome<Vec<DescribeConfigsR
 fn target(client: &mut Client, entity: &Entity) -> Outcome<Target> {
     match entity.name.as_deref().unwrap_or_default().parse() {
         Ok(id) if entity.kind == BROKERS => {
-            client.cluster_once(Some(&[]), false)?;
-            Ok(Target::Node(id))
+            let brokers = client.cluster_once(Some(&[]), false)?.brokers;
+            // In a cluster of one, who answered is the broker; what it advertises may be what has to be mended.
+            let alone = matches!(brokers.as_slice(), [only] if only.id == id);
+            Ok(if alone { Target::Any } else { Target::Node(id) })
         }
         _ => Ok(Target::Any),
     }
