@@ -12,15 +12,7 @@ mod mutants;
 #[path = "../../fuzz/src/properties.rs"]
 mod properties;
 
-use mutants::{Random, mutant};
-
-fn run_mutants(seeds: &[Vec<u8>], each: usize, run: fn(&[u8])) {
-    let mut random = Random(1);
-    for seed in seeds {
-        run(seed);
-        (0..each).for_each(|_| run(&mutant(seed, &mut random)));
-    }
-}
+use mutants::run_mutants;
 
 #[test]
 fn mutated_settings_are_taken_or_refused() {

@@ -48,3 +48,12 @@ pub fn mutant(seed: &[u8], random: &mut Random) -> Vec<u8> {
     }
     bytes
 }
+
+/// Runs each seed and `each` mutants of it, the same every time.
+pub fn run_mutants(seeds: &[Vec<u8>], each: usize, run: fn(&[u8])) {
+    let mut random = Random(1);
+    for seed in seeds {
+        run(seed);
+        (0..each).for_each(|_| run(&mutant(seed, &mut random)));
+    }
+}

@@ -8,15 +8,7 @@ mod mutants;
 #[path = "../../fuzz/src/record_batch.rs"]
 mod record_batch;
 
-use mutants::{Random, mutant};
-
-fn run_mutants(seeds: &[Vec<u8>], each: usize, run: fn(&[u8])) {
-    let mut random = Random(1);
-    for seed in seeds {
-        run(seed);
-        (0..each).for_each(|_| run(&mutant(seed, &mut random)));
-    }
-}
+use mutants::run_mutants;
 
 #[test]
 fn mutated_record_batches_are_read_consistently_or_refused() {
