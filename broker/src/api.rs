@@ -214,7 +214,9 @@ pub(crate) struct ConnectionInfo {
     /// The client's address.
     pub(crate) peer: SocketAddr,
     /// Name of the listener it came in by.
-    listener: Arc<str>,
+    pub(crate) listener: Arc<str>,
+    /// Which of the nodes that this process plays; `None` for the broker's own questions.
+    pub(crate) node: Option<usize>,
     /// Host and port that this listener tells clients to connect to, unless that was changed since the start.
     advertised: (StrBytes, u16),
     /// Name and version of the client's library, once it said so in ApiVersions (KIP-511).
@@ -227,7 +229,7 @@ impl ConnectionInfo {
     pub(crate) fn new(peer: SocketAddr, listener: Arc<str>, advertised: &HostPort) -> Self {
         let host = StrBytes::from_string(advertised.host.clone());
         let (advertised, software) = ((host, advertised.port), Arc::default());
-        Self { peer, listener, advertised, software, submits: Arc::default() }
+        Self { peer, listener, node: None, advertised, software, submits: Arc::default() }
     }
 
     /// Batches of a request may wait to be appended from here on. Whatever comes behind them finds them in the log.

@@ -30,9 +30,10 @@ use crate::stored_configs::Scope;
 use crate::test_mode::TestMode;
 use crate::test_mode::disk::FaultyDisk;
 use crate::topic_config::{self, BrokerLayers, TopicConfig};
-use crate::topics::Topics;
+use crate::topics::{self, Topics};
 use crate::traffic::Traffic;
 use crate::virtual_clock::VirtualClock;
+use crate::virtual_nodes::VirtualNodes;
 
 /// Batches that are compressed anew at one time, away from the cores: each may hold what it decompresses to.
 const RECOMPRESSIONS: usize = 2;
@@ -48,6 +49,8 @@ pub struct Broker {
     pub(crate) transactions: Transactions,
     coordinators: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// The nodes that this process plays, where they are several.
+    pub(crate) virtual_nodes: Option<Arc<VirtualNodes>>,
     /// The same clock, in test mode.
     pub(crate) virtual_clock: Option<Arc<VirtualClock>>,
     /// Held while records are searched for a timestamp.
@@ -125,7 +128,8 @@ impl Broker {
         );
         waits.attach(&store);
         let (topics, cluster_id) = (Topics::new(&store), base64_id(store.cluster_id()));
-        let config_changes = Mutex::default();
+        let (config_changes, virtual_nodes) = (Mutex::default(), VirtualNodes::of(&config));
+        topics::replicate_internal(&config, virtual_nodes.as_deref(), &store);
         let (mut loaded, log_opened_at) = (None, clock.elapsed());
         let broker = Arc::new_cyclic(|broker| {
             let coordinators = Coordinators::load(broker, (&store, &waits, &clock), &topics, &config);
@@ -154,6 +158,7 @@ impl Broker {
                 fetch_wait_seconds: fetch_wait_seconds(),
                 clock,
                 virtual_clock,
+                virtual_nodes,
                 searches,
                 recompressions: Arc::new(Semaphore::new(RECOMPRESSIONS)),
                 config_changes,

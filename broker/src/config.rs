@@ -37,8 +37,10 @@ pub struct ConfigError(pub(crate) String);
 /// Everything that can be configured, in the units of the code. Kafka's name of each is in its comment.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `node.id`, else `broker.id`, else 0.
+    /// `node.id`, else `broker.id`, else 0; 1 for the first of several virtual nodes.
     pub node_id: i32,
+    /// `--brokers`, `onelog.brokers`: how many nodes this process plays, with ids from `node_id` on.
+    pub brokers: i32,
     /// `broker.rack`.
     pub broker_rack: Option<String>,
     /// `listeners` with their `advertised.listeners`; never empty.
@@ -298,6 +300,11 @@ impl Config {
         value.saturating_mul(*factor)
     }
 
+    /// The ids of the nodes that this process plays; one without `--brokers`.
+    pub(crate) fn node_ids(&self) -> std::ops::Range<i32> {
+        self.node_id..self.node_id.saturating_add(self.brokers)
+    }
+
     fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
         let flush = match settings.text("onelog.flush") {
             Some("interval") => FlushMode::Interval(settings.millis("onelog.flush.interval.ms")),
@@ -306,7 +313,8 @@ impl Config {
         };
         let (admin, test_mode) = listeners::admin(settings)?;
         Ok(Self {
-            node_id: settings.int(if settings.is_set("node.id") { "node.id" } else { "broker.id" }),
+            node_id: node_id(settings),
+            brokers: settings.int("onelog.brokers"),
             broker_rack: settings.text("broker.rack").map(str::to_owned),
             listeners: listeners::resolve(settings)?,
             max_connections: settings.size("max.connections"),
@@ -333,6 +341,16 @@ impl Config {
             origins: settings.origins(),
             static_properties: settings.explicit(),
         })
+    }
+}
+
+fn node_id(settings: &Settings) -> i32 {
+    let several = settings.int("onelog.brokers") > 1;
+    match ["node.id", "broker.id"].into_iter().find(|key| settings.is_set(key)) {
+        Some(key) => settings.int(key),
+        // Where there are several, people count from one.
+        None if several => 1,
+        None => settings.int("broker.id"),
     }
 }
 

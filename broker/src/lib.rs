@@ -27,3 +27,4 @@ mod topic_config;
 mod topics;
 mod traffic;
 mod virtual_clock;
+mod virtual_nodes;

@@ -24,6 +24,7 @@ use crate::broker::Broker;
 use crate::config::{Config, HostPort, ListenerConfig};
 use crate::metrics::Metrics;
 use crate::shutdown::{Tasks, run_on_this_thread};
+use crate::virtual_nodes;
 use company::Company;
 use connection::{Connection, Ended, Limits};
 use listener::{Accepted, Bound, Doors};
@@ -42,10 +43,26 @@ impl Ports {
     ///
     /// # Errors
     /// The address that cannot be had, and why.
-    pub(crate) fn bind(listeners: &[ListenerConfig]) -> Result<Self, (HostPort, io::Error)> {
-        let bind =
-            |listener: &ListenerConfig| Bound::bind(listener).map_err(|error| (listener.bind.clone(), error));
-        Ok(Self { bound: listeners.iter().map(bind).collect::<Result<_, _>>()? })
+    pub(crate) fn bind(listeners: &[ListenerConfig], nodes: i32) -> Result<Self, (HostPort, io::Error)> {
+        let nodes = usize::try_from(nodes).unwrap_or(1);
+        let mut bound = Vec::with_capacity(nodes * listeners.len());
+        for node in 0..nodes {
+            for listener in listeners {
+                let listener = of_node(listener, node);
+                bound.push(Bound::bind(&listener, node).map_err(|error| (listener.bind, error))?);
+            }
+        }
+        Ok(Self { bound })
+    }
+
+    /// Where each node listens, by the name of the listener.
+    pub(crate) fn by_listener(&self) -> virtual_nodes::Addresses {
+        let mut addresses = virtual_nodes::Addresses::new();
+        for bound in &self.bound {
+            let address = (bound.fixed_address(), bound.address.port);
+            addresses.entry(Arc::clone(&bound.name)).or_default().push(address);
+        }
+        addresses
     }
 
     /// Where they listen, with real ports.
@@ -64,6 +81,19 @@ impl Ports {
     /// What a client on this machine can connect to.
     pub(crate) fn client_address(&self) -> HostPort {
         self.bound.first().expect("a configuration has a listener").client_address()
+    }
+}
+
+/// The listener as another node has it: the same hosts, other ports.
+fn of_node(listener: &ListenerConfig, node: usize) -> ListenerConfig {
+    let moved = |address: &HostPort| HostPort {
+        host: address.host.clone(),
+        port: virtual_nodes::port_of(address.port, node),
+    };
+    ListenerConfig {
+        name: listener.name.clone(),
+        bind: moved(&listener.bind),
+        advertised: listener.advertised.as_ref().map(moved),
     }
 }
 
@@ -165,6 +195,14 @@ async fn accept(
     }
 }
 
+/// Serves until the node goes down; what was not answered by then never is, as when a machine dies.
+async fn until_down(connection: impl Future<Output = Ended>, down: CancellationToken) -> Ended {
+    tokio::select! {
+        ended = connection => ended,
+        () = down.cancelled() => Ended::NodeDown,
+    }
+}
+
 /// What a core needs to serve connections.
 struct Core {
     broker: Arc<Broker>,
@@ -198,17 +236,30 @@ impl Core {
         stop: &CancellationToken,
         company: Rc<Company>,
     ) -> impl Future<Output = ()> + 'static {
-        let Accepted { stream, peer, listener, advertised, permit } = accepted;
+        let Accepted { stream, peer, listener, node, advertised, permit } = accepted;
         let (broker, metrics, limits, stop) =
             (Arc::clone(&self.broker), Arc::clone(&self.metrics), self.limits, stop.clone());
         async move {
             let _inside = permit;
             let Ok(stream) = TcpStream::from_std(stream) else { return };
-            let info = ConnectionInfo::new(peer, listener, &advertised);
+            let lifetime = match &broker.virtual_nodes {
+                None => None,
+                Some(nodes) => match nodes.lifetime(node) {
+                    None => return tracing::debug!(%peer, node, "connection closed: the node is down"),
+                    up => up,
+                },
+            };
+            let mut info = ConnectionInfo::new(peer, listener, &advertised);
+            info.node = Some(node);
             let counted = (metrics, Arc::clone(&info.software));
             let dispatch = move |frame| api::dispatch(&broker, &info, frame);
             let connection = Connection::new(stream, dispatch, limits, counted, &stop, company);
-            match connection.run().await {
+            let ended = match lifetime {
+                None => connection.run().await,
+                // Boxed: a broker of one node does not carry the state of this.
+                Some(down) => Box::pin(until_down(connection.run(), down)).await,
+            };
+            match ended {
                 Ended::Panicked => tracing::error!(%peer, reason = %Ended::Panicked, "connection closed"),
                 reason @ Ended::Refused(_) => tracing::warn!(%peer, %reason, "connection closed"),
                 reason => tracing::debug!(%peer, %reason, "connection closed"),

@@ -1,7 +1,7 @@
 //! What a request asks of one partition before it reaches the log: is it there, is the client's leader epoch current.
 //!
-//! Called by the handlers that read or write partitions. Invariant: this broker leads every partition it has, so an epoch
-//! can only be stale or from the future; "not leader" is never answered.
+//! Called by the handlers that read or write partitions. Invariant: this process leads every partition it has, so an epoch
+//! can only be stale or from the future; which of its nodes leads is `virtual_nodes`' business.
 
 mod waits;
 

@@ -79,7 +79,7 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let ports = Ports::bind(&config.listeners)
+        let ports = Ports::bind(&config.listeners, config.brokers)
             .map_err(|(address, source)| listen_error(address, "--listen", source))?;
         let metrics = Arc::new(Metrics::new());
         let state = State {
@@ -103,6 +103,9 @@ impl Server {
             admin: admin.as_ref().map(|admin| admin.address),
         };
         let broker = Broker::open(config)?;
+        if let Some(nodes) = &broker.virtual_nodes {
+            nodes.listen_on(ports.by_listener());
+        }
         for (text, listener) in about.advertised.iter_mut().zip(&broker.config.listeners) {
             if let Some(address) = broker.dynamic_advertised(&listener.name) {
                 *text = address.to_string();

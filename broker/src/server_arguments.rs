@@ -41,6 +41,9 @@ pub(crate) struct ServerArguments {
     /// Where to serve /metrics, /healthz, /readyz and /find over HTTP [default: nowhere]
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) admin: Option<HostPort>,
+    /// Play this many nodes, for tests: each has a listener of its own, on the next port, over one log [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) brokers: Option<String>,
     /// Serve the control API for tests (faults, reset, request log) on the admin address, a free port of 127.0.0.1 when none is
     /// given; `=anywhere` allows an admin address that other machines reach
     #[arg(long, value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "local")]
@@ -74,6 +77,7 @@ impl ServerArguments {
             ("--topics", "onelog.create.topics", self.topics),
             ("--ready-file", "onelog.ready.file", self.ready_file),
             ("--admin", "onelog.admin.listen", self.admin.map(|address| address.to_string())),
+            ("--brokers", "onelog.brokers", self.brokers),
             ("--test-mode", "onelog.test.mode", self.test_mode),
         ];
         let flags = flags

@@ -16,6 +16,7 @@ mod faults;
 mod groups;
 pub(crate) mod http;
 mod inner_client;
+mod nodes;
 pub(crate) mod profiles;
 mod request_log;
 mod reset;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::topic_config::{BrokerLayers, TopicConfig};
+use crate::virtual_nodes::VirtualNodes;
 
 /// Where groups keep their offsets and members.
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -276,7 +277,10 @@ pub(crate) fn create_internal(broker: &Broker) -> Result<(Arc<Topic>, Position),
     let configs =
         [("cleanup.policy", "compact"), ("compression.type", "producer"), ("segment.bytes", "104857600")];
     let configs = configs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    broker.topics.create(&broker.store, OFFSETS_TOPIC, broker.config.groups.offsets_topic_partitions, configs)
+    let partitions = broker.config.groups.offsets_topic_partitions;
+    let created = broker.topics.create(&broker.store, OFFSETS_TOPIC, partitions, configs)?;
+    replicate_internal(&broker.config, broker.virtual_nodes.as_deref(), &broker.store);
+    Ok(created)
 }
 
 /// Makes the topics of `onelog.create.topics` that are not there; returns how many were made. They are durable on return
@@ -292,7 +296,10 @@ pub(crate) fn create_configured(broker: &Broker) -> Result<usize, CreateError> {
         }
         let policy = wanted.cleanup_policy.iter().map(|policy| ("cleanup.policy".to_owned(), policy.clone()));
         let partitions = wanted.partitions.unwrap_or(broker.config.num_partitions);
-        broker.topics.create(&broker.store, &wanted.name, partitions, policy.collect())?;
+        let (topic, _) = broker.topics.create(&broker.store, &wanted.name, partitions, policy.collect())?;
+        if let (Some(nodes), Some(factor)) = (&broker.virtual_nodes, wanted.replicas) {
+            nodes.replicated(topic.number(), usize::try_from(factor).unwrap_or(usize::MAX));
+        }
         made += 1;
     }
     Ok(made)
@@ -313,7 +320,23 @@ pub(crate) fn create_transaction_state(broker: &Broker) -> Result<(Arc<Topic>, P
     ];
     let configs = configs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let partitions = broker.config.transactions.state_partitions;
-    broker.topics.create(&broker.store, TRANSACTIONS_TOPIC, partitions, configs)
+    let created = broker.topics.create(&broker.store, TRANSACTIONS_TOPIC, partitions, configs)?;
+    replicate_internal(&broker.config, broker.virtual_nodes.as_deref(), &broker.store);
+    Ok(created)
+}
+
+/// Gives the coordinators' topics, as far as they are there, the replicas that their own keys ask for.
+pub(crate) fn replicate_internal(config: &Config, nodes: Option<&VirtualNodes>, store: &Store) {
+    let Some(nodes) = nodes else { return };
+    for (name, key) in [
+        (OFFSETS_TOPIC, "offsets.topic.replication.factor"),
+        (TRANSACTIONS_TOPIC, "transaction.state.log.replication.factor"),
+    ] {
+        let factor = config.value(key).and_then(|factor| factor.parse().ok()).unwrap_or(1);
+        if let Some(topic) = store.topic(name) {
+            nodes.replicated(topic.number(), factor);
+        }
+    }
 }
 
 #[cfg(test)]

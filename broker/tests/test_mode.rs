@@ -745,3 +745,49 @@ fn records_that_are_too_old_go_when_retention_is_asked_for() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn nodes_are_shown_moved_between_and_taken_down() {
+    let broker = Broker::start(&[
+        ("onelog.test.mode", "local"),
+        ("onelog.brokers", "3"),
+        ("onelog.create.topics", "t:1:3"),
+    ]);
+    let nodes = broker.get("/test/nodes");
+    let nodes = nodes["nodes"].as_array().unwrap();
+    assert_eq!(nodes.iter().map(|node| node["id"].as_i64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+    let address = |node: &Value| node["address"].as_str().unwrap().to_owned();
+    assert_eq!(address(&nodes[0]), broker.server().client_address().to_string());
+    let leads = |node: &&Value| node["leads"] == 1;
+    let (leader, other) =
+        (nodes.iter().find(leads).unwrap(), nodes.iter().find(|node| !leads(node)).unwrap());
+    let moving = "/test/partitions/t/0/leader";
+    let body = format!(r#"{{"node": {}}}"#, other["id"]);
+    let (status, _, moved) = broker.http("POST", moving, &body);
+    assert_eq!((status, &moved["leader"], &moved["leader_epoch"]), (200, &other["id"], &1.into()));
+    let mut connected = Client(TcpStream::connect(address(leader)).unwrap());
+    assert_eq!(connected.metadata().brokers.len(), 3);
+    assert_eq!(broker.http("POST", &format!("/test/nodes/{}/down", leader["id"]), "").0, 200);
+    let cut = |mut client: Client| {
+        client.send(ApiKey::Metadata, 12, true, &MetadataRequest::default().with_topics(None));
+        matches!(client.0.read(&mut [0]), Ok(0) | Err(_))
+    };
+    assert!(cut(connected), "the connection is cut");
+    assert!(cut(Client(TcpStream::connect(address(leader)).unwrap())), "a new one too");
+    let mut there = Client(TcpStream::connect(address(other)).unwrap());
+    assert_eq!(there.metadata().brokers.len(), 2);
+    assert_eq!(broker.http("POST", &format!("/test/nodes/{}/up", leader["id"]), "").0, 200);
+    assert_eq!(Client(TcpStream::connect(address(leader)).unwrap()).metadata().brokers.len(), 3);
+    for (path, body, status, expected) in [
+        ("/test/nodes/9/down", "", 404, "there are 1 to 3"),
+        ("/test/nodes/x/up", "", 400, "whole number"),
+        ("/test/partitions/gone/0/leader", r#"{"node": 1}"#, 404, "no partition 0 of a topic gone"),
+        ("/test/partitions/t/0/leader", r#"{"to": 1}"#, 400, "node"),
+    ] {
+        let (told, sentence) = broker.refused("POST", path, body);
+        assert!(told == status && sentence.contains(expected), "{path}: {told} {sentence}");
+    }
+    let one = Broker::in_test_mode();
+    let (status, sentence) = one.refused("GET", "/test/nodes", "");
+    assert!(status == 400 && sentence.contains("--brokers"), "{sentence}");
+}

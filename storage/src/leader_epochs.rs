@@ -20,9 +20,16 @@ impl LeaderEpochs {
         &self.0
     }
 
-    /// Notes that `epoch` writes at `offset`; the first such offset counts.
+    /// The epoch of the last batch, 0 before the first.
+    pub(crate) fn latest(&self) -> i32 {
+        self.0.last().map_or(0, |(epoch, _)| *epoch)
+    }
+
+    /// Notes that `epoch` writes at `offset`; the first such offset counts. Epochs that nothing was written in are forgotten
+    /// (`LeaderEpochFileCache.assign`).
     pub(crate) fn assign(&mut self, epoch: i32, offset: Offset) {
         if self.0.last().is_none_or(|(last, _)| *last < epoch) {
+            while self.0.pop_if(|(_, start)| *start >= offset).is_some() {}
             self.0.push((epoch, offset));
         }
     }
@@ -72,6 +79,17 @@ mod tests {
         assert_eq!(epochs.end_offset_for(1, 7, 90), (1, 10));
         assert_eq!(epochs.end_offset_for(-1, 7, 90), (-1, -1));
         assert_eq!(LeaderEpochs::default().end_offset_for(0, 0, 0), (0, 0));
+    }
+
+    #[test]
+    fn epoch_without_a_batch_is_forgotten_when_the_next_one_begins() {
+        let mut epochs = LeaderEpochs::default();
+        for (epoch, start) in [(0, 0), (1, 10), (2, 10), (3, 12)] {
+            epochs.assign(epoch, start);
+        }
+        assert_eq!(epochs.entries(), [(0, 0), (2, 10), (3, 12)]);
+        assert_eq!(epochs.end_offset_for(0, 3, 20), (0, 10));
+        assert_eq!(epochs.end_offset_for(1, 3, 20), (0, 10));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 mod cleaning;
 mod transactions;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use protocol::record_batch::RecordBatchView;
@@ -28,6 +28,7 @@ pub struct PartitionLog {
     log_start: AtomicI64,
     high_watermark: AtomicI64,
     log_end: AtomicI64,
+    leader_epoch: AtomicI32,
     deleted: AtomicBool,
     /// Transactions may hold the last stable offset below the high watermark.
     unstable: AtomicBool,
@@ -88,6 +89,7 @@ impl PartitionLog {
             log_start: AtomicI64::new(log_start),
             high_watermark: AtomicI64::new(state.next_offset),
             log_end: AtomicI64::new(state.next_offset),
+            leader_epoch: AtomicI32::new(state.epochs.latest()),
             deleted: AtomicBool::new(false),
             unstable: AtomicBool::new(false),
             log_start_frame: AtomicU64::new(log_start_frame.0),
@@ -128,10 +130,27 @@ impl PartitionLog {
         self.log_end.load(Ordering::Acquire)
     }
 
-    /// Epoch stamped into new batches. A single node never changes leaders.
+    /// Epoch stamped into new batches: 0 until somebody raises it.
     #[must_use]
     pub fn leader_epoch(&self) -> i32 {
-        0
+        self.leader_epoch.load(Ordering::Acquire)
+    }
+
+    /// The partition has a new leader: batches are stamped with `epoch` from now on, and the epochs before end here (Kafka
+    /// `Partition.makeLeader`). An epoch that is not newer changes nothing. It is durable with the next checkpoint or the
+    /// first batch that has it.
+    pub fn raise_leader_epoch(&self, epoch: i32) {
+        let mut state = self.state();
+        if epoch > self.leader_epoch() {
+            let next_offset = state.next_offset;
+            state.epochs.assign(epoch, next_offset);
+            self.saw_leader_epoch(epoch);
+        }
+    }
+
+    /// Replay only: a batch of this epoch was applied.
+    pub(crate) fn saw_leader_epoch(&self, epoch: i32) {
+        self.leader_epoch.fetch_max(epoch, Ordering::AcqRel);
     }
 
     /// Kafka's OffsetForLeaderEpoch: the largest epoch <= `requested` and its end offset; (-1, -1) for a future epoch.

@@ -45,7 +45,7 @@ impl Api for AddOffsetsToTxn {
             version: TransactionVersion::V0,
             patient: false,
         };
-        let coordinator = broker.transactions.clone();
+        let coordinator = context.transactions(broker);
         Reply::Later(Box::pin(async move {
             let error = match coordinator.ask(Request::AddPartitions(add)).await {
                 transaction::Response::AddPartitions(outcome) => outcome.err().unwrap_or(ErrorCode::None),

@@ -24,7 +24,7 @@ use crate::coordinator::shell::unexpected;
 use crate::coordinator::transaction::{
     self, AddPartitions, Partitions, ProducerIdAndEpoch, Request, TransactionVersion, VerifyPartitions,
 };
-use crate::coordinator::transaction_runtime::Transactions;
+use crate::virtual_nodes::TransactionsAt;
 
 pub(super) struct AddPartitionsToTxn;
 
@@ -46,7 +46,7 @@ impl Api for AddPartitionsToTxn {
                 .into_iter()
                 .map(|transaction| Asked::new(broker, version, transaction))
                 .collect();
-            let coordinator = broker.transactions.clone();
+            let coordinator = context.transactions(broker);
             return Reply::Later(Box::pin(async move {
                 let results = join_all(transactions.into_iter().map(|asked| asked.answer(&coordinator)));
                 let response =
@@ -60,7 +60,7 @@ impl Api for AddPartitionsToTxn {
             .with_producer_epoch(request.v3_and_below_producer_epoch)
             .with_topics(request.v3_and_below_topics);
         let asked = Asked::new(broker, version, transaction);
-        let coordinator = broker.transactions.clone();
+        let coordinator = context.transactions(broker);
         Reply::Later(Box::pin(async move {
             let topics = asked.answer(&coordinator).await.topic_results;
             let response = AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(topics);
@@ -91,7 +91,7 @@ impl Asked {
         Self { version, transaction, missing }
     }
 
-    async fn answer(self, coordinator: &Transactions) -> AddPartitionsToTxnResult {
+    async fn answer(self, coordinator: &TransactionsAt) -> AddPartitionsToTxnResult {
         let id = self.transaction.transactional_id.clone();
         let topic_results = if self.missing.is_empty() {
             self.ask(coordinator).await
@@ -101,7 +101,7 @@ impl Asked {
         AddPartitionsToTxnResult::default().with_transactional_id(id).with_topic_results(topic_results)
     }
 
-    async fn ask(&self, coordinator: &Transactions) -> Vec<AddPartitionsToTxnTopicResult> {
+    async fn ask(&self, coordinator: &TransactionsAt) -> Vec<AddPartitionsToTxnTopicResult> {
         let transactional_id = self.transaction.transactional_id.to_string();
         let producer = ProducerIdAndEpoch {
             producer_id: self.transaction.producer_id.0,

@@ -44,7 +44,7 @@ impl Api for ApiVersions {
             }
             context.connection.software.get_or_init(|| (name.to_string(), version.to_string()));
         }
-        if means_another(broker, &request) {
+        if means_another(broker, context, &request) {
             return refused(ErrorCode::RebootstrapRequired);
         }
         let mut keys: Vec<ApiVersion> = APIS.iter().filter_map(|entry| advertised(broker, entry)).collect();
@@ -59,9 +59,9 @@ impl Api for ApiVersions {
 }
 
 /// Whether the client believes to talk to another cluster or another node.
-fn means_another(broker: &Broker, request: &ApiVersionsRequest) -> bool {
+fn means_another(broker: &Broker, context: &RequestContext<'_>, request: &ApiVersionsRequest) -> bool {
     let cluster = request.cluster_id.as_ref().is_some_and(|id| id.as_str() != broker.cluster_id);
-    cluster || (request.node_id >= 0 && request.node_id != broker.config.node_id)
+    cluster || (request.node_id >= 0 && request.node_id != context.node_id(broker))
 }
 
 fn with_features(response: messages::ApiVersionsResponse, version: i16) -> messages::ApiVersionsResponse {

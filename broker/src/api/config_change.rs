@@ -14,6 +14,7 @@ use storage::{Configs, Position, Topic, TopicError};
 use super::create_topics::Failure;
 use super::{Reply, Response};
 use crate::broker::Broker;
+use crate::config::Config;
 use crate::config::{Kind, dynamic, find_key};
 use crate::stored_configs::Scope;
 use crate::topic_config::{self, BrokerLayers};
@@ -43,7 +44,7 @@ pub(super) fn resource(broker: &Broker, kind: i8, name: &str) -> Result<Resource
         TOPIC if name.is_empty() => Err(invalid_request("Default topic resources are not allowed.")),
         TOPIC => topic(broker, name),
         BROKER if name.is_empty() => Ok(Resource::AllBrokers),
-        BROKER => this_broker(broker.config.node_id, name).map(|()| Resource::ThisBroker),
+        BROKER => this_broker(&broker.config, name).map(|()| Resource::ThisBroker),
         GROUP if name.is_empty() => Err(invalid_request("Default group resources are not allowed.")),
         GROUP => Ok(Resource::Group(name.to_owned())),
         CLIENT_METRICS if name.is_empty() => Err(invalid_request("Subscription name can't be empty")),
@@ -62,10 +63,11 @@ pub(super) fn topic(broker: &Broker, name: &str) -> Result<Resource, Failure> {
         .ok_or_else(|| (ErrorCode::UnknownTopicOrPartition, format!("The topic '{name}' does not exist.")))
 }
 
-/// Whether `name` is this broker's id.
-pub(super) fn this_broker(node_id: i32, name: &str) -> Result<(), Failure> {
+/// Whether `name` is this broker's id, or that of another node that it plays: they have their configs in common.
+pub(super) fn this_broker(config: &Config, name: &str) -> Result<(), Failure> {
+    let node_id = config.node_id;
     match name.parse::<i32>() {
-        Ok(id) if id == node_id => Ok(()),
+        Ok(id) if config.node_ids().contains(&id) => Ok(()),
         Ok(_) => {
             Err(invalid_request(&format!("Unexpected broker id, expected {node_id}, but received {name}")))
         }

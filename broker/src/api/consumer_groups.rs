@@ -75,11 +75,13 @@ impl Api for ConsumerGroupHeartbeat {
             requires_member_id: version >= 1,
             fresh_member_id: base64_id(Uuid::new_v4()),
         };
-        ask(broker, Request::ConsumerGroupHeartbeat(Box::new(heartbeat)), move |response| match response {
-            group::Response::ConsumerGroupHeartbeat(beat) => {
-                Response::encode(&heartbeat_response(beat), version)
+        ask(broker, context, Request::ConsumerGroupHeartbeat(Box::new(heartbeat)), move |response| {
+            match response {
+                group::Response::ConsumerGroupHeartbeat(beat) => {
+                    Response::encode(&heartbeat_response(beat), version)
+                }
+                other => unexpected(&other),
             }
-            other => unexpected(&other),
         })
     }
 }
@@ -137,7 +139,7 @@ impl Api for ConsumerGroupDescribe {
             let groups = groups.map(|id| DescribedGroup::default().with_error_code(error).with_group_id(id));
             return context.reply(&ConsumerGroupDescribeResponse::default().with_groups(groups.collect()));
         }
-        let groups = broker.groups.clone();
+        let groups = context.groups(broker);
         Reply::Later(Box::pin(async move {
             let described = join_all(request.group_ids.into_iter().map(|group_id| {
                 groups.ask(Request::ConsumerGroupDescribe { group_id: group_id.to_string() })

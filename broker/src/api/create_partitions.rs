@@ -109,13 +109,18 @@ fn grow(
             return Err((ErrorCode::InvalidReplicaAssignment, why));
         }
         for assignment in assignments {
-            check_replicas(broker.config.node_id, &assignment.broker_ids)?;
+            check_replicas(&broker.config.node_ids(), &assignment.broker_ids)?;
         }
     }
     if validate_only {
         return Ok(None);
     }
     let position = broker.store.add_partitions(&topic, count);
+    if let (Ok(_), Some(nodes), Some(assignments)) = (&position, &broker.virtual_nodes, &asked.assignments) {
+        let replicas =
+            assignments.iter().map(|assignment| assignment.broker_ids.iter().map(|id| id.0).collect());
+        nodes.assigned(topic.number(), i32::try_from(current).unwrap_or(i32::MAX), replicas.collect());
+    }
     broker.topics.changes.add(topic.name());
     position.map(Some).map_err(|error| (error_map::topic_error(&error), error.to_string()))
 }

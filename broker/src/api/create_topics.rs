@@ -2,14 +2,16 @@
 //!
 //! Each topic has its own outcome; the answer waits until the creations are durable, and by then every API on every
 //! connection sees the topics. -1 means the broker's default number of partitions or replicas. An assignment is honoured
-//! as far as one broker goes: every partition on this one. Version 5 returns partitions, replicas and all configs, 7 the
-//! topic id. Checks, their order and their sentences are those of Kafka (`ControllerApis.createTopics`,
-//! `ReplicationControlManager.createTopic`).
+//! as far as one process goes: every partition on this broker, or on the virtual nodes that it plays. Version 5 returns
+//! partitions, replicas and all configs, 7 the topic id. Checks, their order and their sentences are those of Kafka
+//! (`ControllerApis.createTopics`, `ReplicationControlManager.createTopic`).
 //!
-//! Deliberate gaps: `timeout_ms` is not looked at, a creation takes one append; no quota (6). A replication factor above 1
-//! is refused, except as the default from `default.replication.factor`, which counts as 1.
+//! Deliberate gaps: `timeout_ms` is not looked at, a creation takes one append; no quota (6). A replication factor above the
+//! number of nodes is refused, except as the default from `default.replication.factor`, which counts as that number then.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use protocol::layout::Layout;
@@ -77,6 +79,7 @@ impl Api for CreateTopics {
 struct Created {
     id: Uuid,
     partitions: u32,
+    replication: usize,
     configs: Configs,
     durable: Option<Position>,
 }
@@ -97,11 +100,23 @@ fn create(broker: &Broker, asked: &CreatableTopic, validate_only: bool) -> Resul
     }
     let configs = configs(asked)?;
     let partitions = partitions(broker, asked)?;
+    let replication = replication(broker, asked);
     if validate_only {
-        return Ok(Created { id: Uuid::nil(), partitions, configs, durable: None });
+        return Ok(Created { id: Uuid::nil(), partitions, replication, configs, durable: None });
     }
     match broker.topics.create(&broker.store, name, partitions, configs.clone()) {
-        Ok((topic, position)) => Ok(Created { id: topic.id(), partitions, configs, durable: Some(position) }),
+        Ok((topic, position)) => {
+            if let Some(nodes) = &broker.virtual_nodes {
+                nodes.replicated(topic.number(), replication);
+                let of = |assignment: &CreatableReplicaAssignment| {
+                    assignment.broker_ids.iter().map(|id| id.0).collect::<Vec<_>>()
+                };
+                let mut assignments: Vec<_> = asked.assignments.iter().collect();
+                assignments.sort_by_key(|assignment| assignment.partition_index);
+                nodes.assigned(topic.number(), 0, assignments.into_iter().map(of).collect());
+            }
+            Ok(Created { id: topic.id(), partitions, replication, configs, durable: Some(position) })
+        }
         Err(CreateError::Log(storage::TopicError::Exists(_))) => Err(exists(name)),
         Err(error @ CreateError::Collides { .. }) => {
             Err((ErrorCode::InvalidTopicException, error.to_string()))
@@ -152,11 +167,15 @@ fn partitions(broker: &Broker, asked: &CreatableTopic) -> Result<u32, Failure> {
             let why = "A manual partition assignment was specified, but numPartitions was not set to -1.";
             return invalid(ErrorCode::InvalidRequest, why);
         }
-        return assigned(broker.config.node_id, &asked.assignments);
+        return assigned(&broker.config.node_ids(), &asked.assignments);
     }
     match asked.replication_factor {
-        -1 | 1 => {}
-        factor @ 2.. => return Err((ErrorCode::InvalidReplicationFactor, too_few_brokers(factor))),
+        -1 => {}
+        factor @ 1.. if i32::from(factor) <= broker.config.brokers => {}
+        factor @ 1.. => {
+            let why = too_few_brokers(factor, broker.config.brokers);
+            return Err((ErrorCode::InvalidReplicationFactor, why));
+        }
         _ => {
             let why = "Replication factor must be larger than 0, or -1 to use the default value.";
             return invalid(ErrorCode::InvalidReplicationFactor, why);
@@ -171,14 +190,23 @@ fn partitions(broker: &Broker, asked: &CreatableTopic) -> Result<u32, Failure> {
     }
 }
 
-fn too_few_brokers(factor: i16) -> String {
+/// Replicas of each partition.
+fn replication(broker: &Broker, asked: &CreatableTopic) -> usize {
+    let default = broker.virtual_nodes.as_ref().map_or(1, |nodes| nodes.default_replication());
+    match asked.assignments.first() {
+        Some(assignment) => assignment.broker_ids.len(),
+        None => usize::try_from(asked.replication_factor).unwrap_or(default),
+    }
+}
+
+fn too_few_brokers(factor: i16, brokers: i32) -> String {
     format!(
         "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be reached \
-         because only 1 broker(s) are registered or some brokers have all their log directories cordoned."
+         because only {brokers} broker(s) are registered or some brokers have all their log directories cordoned."
     )
 }
 
-fn assigned(node_id: i32, assignments: &[CreatableReplicaAssignment]) -> Result<u32, Failure> {
+fn assigned(nodes: &Range<i32>, assignments: &[CreatableReplicaAssignment]) -> Result<u32, Failure> {
     let mut indexes: Vec<i32> = assignments.iter().map(|assignment| assignment.partition_index).collect();
     indexes.sort_unstable();
     if let Some(twice) = indexes.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -186,7 +214,15 @@ fn assigned(node_id: i32, assignments: &[CreatableReplicaAssignment]) -> Result<
         return Err((ErrorCode::InvalidReplicaAssignment, why));
     }
     for assignment in assignments {
-        check_replicas(node_id, &assignment.broker_ids)?;
+        check_replicas(nodes, &assignment.broker_ids)?;
+        let (replicas, before) = (assignment.broker_ids.len(), assignments[0].broker_ids.len());
+        if replicas != before {
+            let why = format!(
+                "The manual partition assignment includes a partition with {replicas} replica(s), but this is not consistent with \
+                 previous partitions, which have {before} replica(s)."
+            );
+            return Err((ErrorCode::InvalidReplicaAssignment, why));
+        }
     }
     if (0..).zip(&indexes).any(|(expected, index)| expected != *index) {
         let why = "partitions should be a consecutive 0-based integer sequence".to_owned();
@@ -195,19 +231,21 @@ fn assigned(node_id: i32, assignments: &[CreatableReplicaAssignment]) -> Result<
     Ok(u32::try_from(assignments.len()).unwrap_or(u32::MAX))
 }
 
-/// Whether a partition can live on `replicas`: on this broker and no other.
-pub(super) fn check_replicas(node_id: i32, replicas: &[BrokerId]) -> Result<(), Failure> {
-    let why = match replicas {
-        [] => "The manual partition assignment includes an empty replica list.".to_owned(),
-        [BrokerId(only)] if *only == node_id => return Ok(()),
-        replicas => match replicas.iter().find(|replica| replica.0 != node_id) {
-            Some(BrokerId(other)) => {
-                format!(
-                    "The manual partition assignment includes broker {other}, but no such broker is registered."
-                )
-            }
-            None => format!("The manual partition assignment includes the broker {node_id} more than once."),
-        },
+/// Whether a partition can live on `replicas`: on nodes that there are, each once.
+pub(super) fn check_replicas(nodes: &Range<i32>, replicas: &[BrokerId]) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    let twice = replicas.iter().find(|replica| !seen.insert(replica.0));
+    let why = match (replicas.iter().find(|replica| !nodes.contains(&replica.0)), twice) {
+        (Some(BrokerId(other)), _) => format!(
+            "The manual partition assignment includes broker {other}, but no such broker is registered."
+        ),
+        (None, Some(BrokerId(id))) => {
+            format!("The manual partition assignment includes the broker {id} more than once.")
+        }
+        _ if replicas.is_empty() => {
+            "The manual partition assignment includes an empty replica list.".to_owned()
+        }
+        _ => return Ok(()),
     };
     Err((ErrorCode::InvalidReplicaAssignment, why))
 }
@@ -238,7 +276,7 @@ fn result(broker: &Broker, version: i16, name: TopicName, created: &Created) -> 
     result
         .with_topic_id(created.id)
         .with_num_partitions(i32::try_from(created.partitions).unwrap_or(i32::MAX))
-        .with_replication_factor(1)
+        .with_replication_factor(i16::try_from(created.replication).unwrap_or(i16::MAX))
         .with_configs(Some(configs.collect()))
 }
 
@@ -254,7 +292,7 @@ mod unit_tests {
 
     #[test]
     fn an_assignment_counts_its_partitions_and_names_only_this_broker() {
-        assert_eq!(assigned(7, &[assignment(1, &[7]), assignment(0, &[7])]), Ok(2));
+        assert_eq!(assigned(&(7..8), &[assignment(1, &[7]), assignment(0, &[7])]), Ok(2));
         for (bad, why) in [
             (vec![assignment(0, &[7]), assignment(0, &[7])], "Found multiple manual partition assignments"),
             (vec![assignment(1, &[7])], "partitions should be a consecutive 0-based integer sequence"),
@@ -272,7 +310,7 @@ mod unit_tests {
                 "The manual partition assignment includes the broker 7 more than once.",
             ),
         ] {
-            let (error, message) = assigned(7, &bad).unwrap_err();
+            let (error, message) = assigned(&(7..8), &bad).unwrap_err();
             assert_eq!(error, ErrorCode::InvalidReplicaAssignment);
             assert!(message.starts_with(why), "{message}");
         }

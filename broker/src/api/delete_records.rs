@@ -16,6 +16,7 @@ use storage::{Offset, Position, Topic};
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
+use crate::virtual_nodes::{AtNode, check_leader};
 use crate::{error_map, topics};
 
 const HIGH_WATERMARK: i64 = -1;
@@ -29,7 +30,7 @@ impl Api for DeleteRecords {
     const LAYOUT: &'static Layout = &layouts::data::DELETE_RECORDS;
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: DeleteRecordsRequest) -> Reply {
-        let version = context.version();
+        let (version, at) = (context.version(), context.at(broker));
         let mut durable = None;
         let mut results: Vec<DeleteRecordsTopicResult> = Vec::with_capacity(request.topics.len());
         for asked in request.topics {
@@ -37,7 +38,7 @@ impl Api for DeleteRecords {
             let partitions = asked.partitions.iter().map(|partition| {
                 let (index, offset) = (partition.partition_index, partition.offset);
                 let outcome = topic.as_ref().map_err(|error| *error);
-                match outcome.and_then(|topic| advance(broker, topic, index, offset)) {
+                match outcome.and_then(|topic| advance(broker, at.as_ref(), topic, index, offset)) {
                     Ok((low_watermark, position)) => {
                         durable = durable.max(position);
                         result(index, ErrorCode::None, low_watermark)
@@ -62,6 +63,7 @@ impl Api for DeleteRecords {
 
 fn advance(
     broker: &Broker,
+    at: Option<&AtNode>,
     topic: &Topic,
     index: i32,
     offset: Offset,
@@ -70,6 +72,7 @@ fn advance(
     if topics::is_internal(topic.name()) {
         return Err(ErrorCode::InvalidTopicException);
     }
+    check_leader(at, &partition)?;
     let config = broker.topic_config(topic);
     if config.compacted && !config.deletes {
         return Err(ErrorCode::PolicyViolation);

@@ -45,16 +45,19 @@ impl Api for DescribeCluster {
                 return failed(ErrorCode::UnsupportedEndpointType, message);
             }
         }
-        let (host, port) = context.connection.advertised(broker);
-        let node = DescribeClusterBroker::default()
-            .with_broker_id(BrokerId(broker.config.node_id))
-            .with_host(host)
-            .with_port(i32::from(port))
-            .with_rack(broker.config.broker_rack.clone().map(StrBytes::from_string));
+        let nodes = context.connection.nodes(broker);
+        let controller = nodes.first().map_or(-1, |node| node.id);
+        let nodes = nodes.into_iter().map(|node| {
+            DescribeClusterBroker::default()
+                .with_broker_id(BrokerId(node.id))
+                .with_host(node.host)
+                .with_port(i32::from(node.port))
+                .with_rack(broker.config.broker_rack.clone().map(StrBytes::from_string))
+        });
         let mut response = DescribeClusterResponse::default()
             .with_cluster_id(StrBytes::from_string(broker.cluster_id.clone()))
-            .with_controller_id(BrokerId(broker.config.node_id))
-            .with_brokers(vec![node]);
+            .with_controller_id(BrokerId(controller))
+            .with_brokers(nodes.collect());
         if request.include_cluster_authorized_operations {
             response.cluster_authorized_operations = authorized_operations::CLUSTER;
         }

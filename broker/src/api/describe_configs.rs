@@ -111,9 +111,10 @@ fn describe(
 /// The resource that is asked for, `None` for this broker's loggers: there are none to show. The sentences are those of
 /// Kafka's `ConfigHelper`, which differ from those of a change.
 fn resource(broker: &Broker, kind: i8, name: &str) -> Result<Option<Resource>, Failure> {
-    let node_id = broker.config.node_id;
+    let ids = broker.config.node_ids();
+    let node_id = ids.start;
     let this_broker = |expected: &str| match name.parse::<i32>() {
-        Ok(id) if id == node_id => Ok(()),
+        Ok(id) if ids.contains(&id) => Ok(()),
         Ok(_) => Err(invalid_request(&format!(
             "Unexpected broker id, expected {node_id}{expected} but received {name}"
         ))),

@@ -12,6 +12,7 @@ use super::create_topics::Failure;
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
 use crate::topics;
+use crate::virtual_nodes::{AtNode, check_leader};
 
 pub(super) struct DescribeProducers;
 
@@ -26,11 +27,12 @@ impl Api for DescribeProducers {
         context: &RequestContext<'_>,
         request: DescribeProducersRequest,
     ) -> Reply {
+        let at = context.at(broker);
         let topics = request.topics.into_iter().map(|asked| {
             let topic = broker.store.topic(&asked.name);
             let partitions = asked.partition_indexes.into_iter().map(|number| {
                 let response = PartitionResponse::default().with_partition_index(number);
-                match found(&asked.name, topic.as_deref(), number) {
+                match found(at.as_ref(), &asked.name, topic.as_deref(), number) {
                     Ok(log) => described(response, &log),
                     Err((error, message)) => response
                         .with_error_code(error.code())
@@ -44,11 +46,18 @@ impl Api for DescribeProducers {
 }
 
 /// Kafka has a sentence for names and topics, none for a partition that the topic lacks.
-fn found(name: &str, topic: Option<&Topic>, number: i32) -> Result<Arc<PartitionLog>, Failure> {
+fn found(
+    at: Option<&AtNode>,
+    name: &str,
+    topic: Option<&Topic>,
+    number: i32,
+) -> Result<Arc<PartitionLog>, Failure> {
     topics::validate_name(name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
     let unknown = |why: &str| (ErrorCode::UnknownTopicOrPartition, why.to_owned());
     let topic = topic.ok_or_else(|| unknown("This server does not host this topic-partition."))?;
-    topic.partition(number).ok_or_else(|| unknown(""))
+    let log = topic.partition(number).ok_or_else(|| unknown(""))?;
+    check_leader(at, &log).map_err(|error| (error, String::new()))?;
+    Ok(log)
 }
 
 fn described(response: PartitionResponse, log: &PartitionLog) -> PartitionResponse {

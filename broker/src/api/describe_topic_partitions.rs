@@ -25,6 +25,7 @@ use super::authorized_operations;
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
 use crate::topics;
+use crate::virtual_nodes::Placement;
 
 pub(super) struct DescribeTopicPartitions;
 
@@ -53,8 +54,7 @@ impl Api for DescribeTopicPartitions {
         let most = broker.config.value("max.request.partition.size.limit").and_then(|most| most.parse().ok());
         let limit = request.response_partition_limit.min(most.unwrap_or(i32::MAX)).max(1);
         let limit = usize::try_from(limit).expect("it is positive");
-        let mut page =
-            Page { node: BrokerId(broker.config.node_id), left: limit, topics: Vec::new(), next: None };
+        let mut page = Page { broker, left: limit, topics: Vec::new(), next: None };
         for name in names {
             let start = match start_of(&name, request.cursor.as_ref()) {
                 Some(start) => start,
@@ -101,19 +101,19 @@ fn start_of(name: &str, cursor: Option<&From>) -> Option<usize> {
     }
 }
 
-struct Page {
-    node: BrokerId,
+struct Page<'a> {
+    broker: &'a Broker,
     left: usize,
     topics: Vec<DescribeTopicPartitionsResponseTopic>,
     next: Option<Cursor>,
 }
 
-impl Page {
+impl Page<'_> {
     fn add(&mut self, topic: &Topic, start: usize) {
         let name = TopicName(StrBytes::from_string(topic.name().to_string()));
         let partitions = topic.partitions();
         let shown: Vec<_> =
-            partitions.iter().skip(start).take(self.left).map(|log| partition(self.node, log)).collect();
+            partitions.iter().skip(start).take(self.left).map(|log| partition(self.broker, log)).collect();
         let end = start + shown.len();
         self.left -= shown.len();
         if end < partitions.len() {
@@ -134,15 +134,19 @@ fn cursor(topic: TopicName, partition: usize) -> Cursor {
     Cursor::default().with_topic_name(topic).with_partition_index(index)
 }
 
-fn partition(node: BrokerId, log: &PartitionLog) -> DescribeTopicPartitionsResponsePartition {
+fn partition(broker: &Broker, log: &PartitionLog) -> DescribeTopicPartitionsResponsePartition {
+    let Placement { leader, leader_epoch, replicas, in_sync, offline } = broker.placement(log);
+    let error = if leader < 0 { ErrorCode::LeaderNotAvailable } else { ErrorCode::None };
     DescribeTopicPartitionsResponsePartition::default()
+        .with_error_code(error.code())
         .with_partition_index(log.partition())
-        .with_leader_id(node)
-        .with_leader_epoch(log.leader_epoch())
-        .with_replica_nodes(vec![node])
-        .with_isr_nodes(vec![node])
+        .with_leader_id(BrokerId(leader))
+        .with_leader_epoch(leader_epoch)
+        .with_replica_nodes(replicas.into_iter().map(BrokerId).collect())
+        .with_isr_nodes(in_sync.into_iter().map(BrokerId).collect())
         .with_eligible_leader_replicas(Some(Vec::new()))
         .with_last_known_elr(Some(Vec::new()))
+        .with_offline_replicas(offline.into_iter().map(BrokerId).collect())
 }
 
 fn unknown(name: String) -> DescribeTopicPartitionsResponseTopic {

@@ -17,7 +17,7 @@ use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::coordinator::shell::unexpected;
 use crate::coordinator::transaction::{self, DescribedTransaction, Request};
-use crate::coordinator::transaction_runtime::Transactions;
+use crate::virtual_nodes::TransactionsAt;
 
 pub(super) struct DescribeTransactions;
 
@@ -32,7 +32,7 @@ impl Api for DescribeTransactions {
         context: &RequestContext<'_>,
         request: DescribeTransactionsRequest,
     ) -> Reply {
-        let (version, coordinator) = (context.version(), broker.transactions.clone());
+        let (version, coordinator) = (context.version(), context.transactions(broker));
         Reply::Later(Box::pin(async move {
             let states = request.transactional_ids.into_iter().map(|id| describe(&coordinator, id));
             let states = join_all(states).await;
@@ -42,7 +42,7 @@ impl Api for DescribeTransactions {
     }
 }
 
-async fn describe(coordinator: &Transactions, id: TransactionalId) -> TransactionState {
+async fn describe(coordinator: &TransactionsAt, id: TransactionalId) -> TransactionState {
     let transactional_id = id.to_string();
     let outcome = match coordinator.ask(Request::Describe { transactional_id }).await {
         transaction::Response::Describe(outcome) => outcome,

@@ -36,7 +36,7 @@ impl Api for EndTxn {
             committed: request.committed,
             version: if version >= 5 { TransactionVersion::V2 } else { TransactionVersion::V0 },
         };
-        let coordinator = broker.transactions.clone();
+        let coordinator = context.transactions(broker);
         Reply::Later(Box::pin(async move {
             let outcome = match coordinator.ask(Request::EndTransaction(end)).await {
                 transaction::Response::EndTransaction(outcome) => outcome,

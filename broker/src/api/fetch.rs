@@ -30,8 +30,12 @@ use protocol::{ErrorCode, layouts};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::cold_reads::Memory;
+use crate::virtual_nodes::NodeAddress;
 use looked::CHECKED_AT_ONCE;
 use plan::{Patience, Plan};
+
+/// From this version on Kafka tells who leads a partition that was asked for in the wrong place (KIP-951).
+const FIRST_VERSION_WITH_LEADERS: i16 = 16;
 
 pub(super) struct Fetch;
 
@@ -57,7 +61,8 @@ impl Api for Fetch {
         };
         let max_wait = u64::try_from(request.max_wait_ms).unwrap_or_default();
         let max_bytes = broker.config.fetch_max_bytes;
-        let plan = Arc::new(Plan::new(&broker.store, version, max_bytes, &request, session));
+        let at = (context.at(broker), leaders_told(broker, context));
+        let plan = Arc::new(Plan::new((at, &broker.store), version, max_bytes, &request, session));
         let looked = plan.look(&broker.store, Patience::None);
         let at_once = looked.cold_bytes().is_none() && looked.bytes() <= CHECKED_AT_ONCE;
         if (looked.is_enough || max_wait == 0) && at_once {
@@ -133,7 +138,14 @@ async fn read(broker: &Arc<Broker>, plan: &Arc<Plan>, anything: bool) -> Option<
     broker.cold_reads.run(bytes, move || of_log.store.acknowledged(), read).await
 }
 
-fn answer(broker: &Broker, plan: &Plan, response: FetchResponse) -> Response {
+/// The nodes that a client can be sent to, where there are several and its version can be told.
+fn leaders_told(broker: &Broker, context: &RequestContext<'_>) -> Vec<NodeAddress> {
+    let told = broker.virtual_nodes.is_some() && context.version() >= FIRST_VERSION_WITH_LEADERS;
+    if told { context.connection.nodes(broker) } else { Vec::new() }
+}
+
+fn answer(broker: &Broker, plan: &Plan, mut response: FetchResponse) -> Response {
+    plan.tell_leaders(broker, &mut response);
     let (now_ms, sessions) = (broker.clock.now_ms(), &broker.fetch_sessions);
     let response = sessions.finish(now_ms, plan.session(), response, plan.asked(), plan.places());
     Response::of(encode(plan.version(), &response))

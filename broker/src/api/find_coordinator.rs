@@ -1,7 +1,7 @@
 //! FindCoordinator (10), versions 0 to 6: which broker coordinates a group or a transactional id.
 //!
-//! This node coordinates everything. Version 0 knows groups only, 1 adds the key type, 4 asks for many keys at once, 6 adds
-//! share groups (key type 2). A key type that the version does not have, or a key that is none of a share group, is
+//! This broker coordinates everything; among virtual nodes it is who leads the partition that keeps the key. Version 0
+//! knows groups only, 1 adds the key type, 4 asks for many keys at once, 6 adds share groups (key type 2). A key type that the version does not have, or a key that is none of a share group, is
 //! INVALID_REQUEST. The coordinator's topic is made at this moment, and here it is there at once.
 //!
 //! Deliberate gaps: share groups are not served, their keys are answered COORDINATOR_NOT_AVAILABLE.
@@ -64,14 +64,16 @@ fn coordinator(broker: &Broker, context: &RequestContext<'_>, key_type: i8, key:
         SHARE => (Some(ErrorCode::InvalidRequest), ""),
         _ => (Some(ErrorCode::InvalidRequest), MALFORMED),
     };
+    let node = match (error, key_type) {
+        (Some(error), _) => Err(error),
+        (None, GROUP) => Ok(context.coordinator(broker, OFFSETS_TOPIC, &key)),
+        (None, _) => Ok(context.coordinator(broker, TRANSACTIONS_TOPIC, &key)),
+    };
     let found =
         Coordinator::default().with_key(key).with_error_message(Some(StrBytes::from_static_str(message)));
-    match error {
-        Some(error) => found.with_node_id((-1).into()).with_port(-1).with_error_code(error.code()),
-        None => {
-            let (host, port) = context.connection.advertised(broker);
-            found.with_node_id(broker.config.node_id.into()).with_host(host).with_port(i32::from(port))
-        }
+    match node.and_then(|node| node.ok_or(ErrorCode::CoordinatorNotAvailable)) {
+        Err(error) => found.with_node_id((-1).into()).with_port(-1).with_error_code(error.code()),
+        Ok(node) => found.with_node_id(node.id.into()).with_host(node.host).with_port(i32::from(node.port)),
     }
 }
 

@@ -39,7 +39,7 @@ impl Api for ListGroups {
             states: request.states_filter.iter().map(ToString::to_string).collect(),
             types: request.types_filter.iter().map(ToString::to_string).collect(),
         };
-        ask(broker, Request::ListGroups(list), move |response| match response {
+        ask(broker, context, Request::ListGroups(list), move |response| match response {
             group::Response::ListGroups(listed) => Response::encode(&list_response(version, listed), version),
             other => unexpected(&other),
         })
@@ -74,7 +74,7 @@ impl Api for DescribeGroups {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: DescribeGroupsRequest) -> Reply {
         let version = context.version();
-        let groups = broker.groups.clone();
+        let groups = context.groups(broker);
         Reply::Later(Box::pin(async move {
             let described = join_all(request.groups.into_iter().map(|group_id| {
                 let describe = group::DescribeGroup {
@@ -131,7 +131,7 @@ impl Api for DeleteGroups {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: DeleteGroupsRequest) -> Reply {
         let version = context.version();
-        let groups = broker.groups.clone();
+        let groups = context.groups(broker);
         Reply::Later(Box::pin(async move {
             let results = join_all(request.0.groups_names.into_iter().map(|group_id| async {
                 let delete = Request::DeleteGroup { group_id: group_id.to_string() };

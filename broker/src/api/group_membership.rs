@@ -57,7 +57,7 @@ impl Api for JoinGroup {
             supports_skip_assignment: version >= 9,
             fresh_uuid: Uuid::new_v4(),
         };
-        ask(broker, Request::JoinGroup(join), move |response| match response {
+        ask(broker, context, Request::JoinGroup(join), move |response| match response {
             group::Response::JoinGroup(joined) => Response::encode(&join_response(version, joined), version),
             other => unexpected(&other),
         })
@@ -110,7 +110,7 @@ impl Api for SyncGroup {
             protocol_name: text(request.protocol_name),
             assignments: assignments.collect(),
         };
-        ask(broker, Request::SyncGroup(sync), move |response| match response {
+        ask(broker, context, Request::SyncGroup(sync), move |response| match response {
             group::Response::SyncGroup(synced) => {
                 let response = SyncGroupResponse::default()
                     .with_error_code(synced.error.code())
@@ -143,7 +143,7 @@ impl Api for Heartbeat {
             member_id: request.member_id.to_string(),
             group_instance_id: text(request.group_instance_id),
         };
-        ask(broker, Request::Heartbeat(heartbeat), move |response| match response {
+        ask(broker, context, Request::Heartbeat(heartbeat), move |response| match response {
             group::Response::Heartbeat(error) => {
                 Response::encode(&HeartbeatResponse::default().with_error_code(error.code()), version)
             }
@@ -170,7 +170,7 @@ impl Api for LeaveGroup {
             vec![MemberIdentity { member_id: request.member_id.to_string(), group_instance_id: None }]
         };
         let leave = group::LeaveGroup { group_id: request.group_id.to_string(), members };
-        ask(broker, Request::LeaveGroup(leave), move |response| match response {
+        ask(broker, context, Request::LeaveGroup(leave), move |response| match response {
             group::Response::LeaveGroup(left) => Response::encode(&leave_response(version, left), version),
             other => unexpected(&other),
         })
@@ -195,10 +195,11 @@ fn leave_response(version: i16, left: group::LeaveGroupResponse) -> LeaveGroupRe
 /// Asks the coordinator and shapes its answer.
 pub(super) fn ask(
     broker: &Arc<Broker>,
+    context: &RequestContext<'_>,
     request: Request,
     build: impl FnOnce(group::Response) -> Response + 'static,
 ) -> Reply {
-    let groups = broker.groups.clone();
+    let groups = context.groups(broker);
     Reply::Later(Box::pin(async move { build(groups.ask(request).await) }))
 }
 

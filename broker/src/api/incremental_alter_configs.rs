@@ -133,7 +133,7 @@ fn list_default(resource: &Resource, name: &str, verb: &str) -> Result<&'static 
 
 /// What Kafka answers about loggers that it does not have (`ConfigAdminManager.validateLogLevelConfigs`): there are none.
 fn alter_logger(broker: &Broker, asked: &AlterConfigsResource) -> Result<(), Failure> {
-    config_change::this_broker(broker.config.node_id, &asked.resource_name)?;
+    config_change::this_broker(&broker.config, &asked.resource_name)?;
     let Some(operation) = asked.configs.first() else { return Ok(()) };
     Err(match operation.config_operation {
         SET | DELETE => {

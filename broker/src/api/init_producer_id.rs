@@ -51,7 +51,7 @@ fn transactional(
     timeout_ms: i32,
     expected: Option<ProducerIdAndEpoch>,
 ) -> Reply {
-    let (version, coordinator) = (context.version(), broker.transactions.clone());
+    let (version, coordinator) = (context.version(), context.transactions(broker));
     let init = transaction::InitProducerId { transactional_id: id.to_string(), timeout_ms, expected };
     Reply::Later(Box::pin(async move {
         let response = match coordinator.ask(Request::InitProducerId(init)).await {

@@ -56,7 +56,7 @@ fn names(broker: &Broker, kind: i8) -> Vec<String> {
     let dynamic = broker.store.broker_configs();
     match kind {
         TOPIC => broker.store.topics().iter().map(|topic| topic.name().to_string()).collect(),
-        BROKER | BROKER_LOGGER => vec![broker.config.node_id.to_string()],
+        BROKER | BROKER_LOGGER => broker.config.node_ids().map(|id| id.to_string()).collect(),
         CLIENT_METRICS => stored_configs::client_metrics(&dynamic).into_iter().collect(),
         GROUP => stored_configs::groups(&dynamic).into_iter().collect(),
         other => unreachable!("type {other} was refused"),

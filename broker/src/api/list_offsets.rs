@@ -20,6 +20,7 @@ use storage::{PartitionLog, Store, TimestampOffset, Topic};
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
+use crate::virtual_nodes::{AtNode, check_leader};
 use crate::{error_map, partition};
 
 const LATEST: i64 = -1;
@@ -45,15 +46,18 @@ impl Api for ListOffsets {
     ) -> Reply {
         let version = context.version();
         if !searches(&request) {
-            return Reply::Now(Response::encode(&answer(&broker.store, version, &request), version));
+            return Reply::Now(Response::encode(
+                &answer(context.at(broker).as_ref(), &broker.store, version, &request),
+                version,
+            ));
         }
         // A search decodes batches, and a client decides how large they are inside: off this core, and one at a time.
-        let (store, turn) = (Arc::clone(&broker.store), Arc::clone(&broker.searches));
+        let (at, store, turn) = (context.at(broker), Arc::clone(&broker.store), Arc::clone(&broker.searches));
         Reply::Later(Box::pin(async move {
             let turn = turn.acquire_owned().await.expect("the semaphore is never closed");
             let search = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
-                Response::encode(&answer(&store, version, &request), version)
+                Response::encode(&answer(at.as_ref(), &store, version, &request), version)
             });
             search.await.expect("a search neither panics nor is cancelled")
         }))
@@ -66,7 +70,12 @@ fn searches(request: &ListOffsetsRequest) -> bool {
     asked.into_iter().any(|partition| partition.timestamp >= 0 || partition.timestamp == MAX_TIMESTAMP)
 }
 
-fn answer(store: &Store, version: i16, request: &ListOffsetsRequest) -> newer::ListOffsetsResponse {
+fn answer(
+    at: Option<&AtNode>,
+    store: &Store,
+    version: i16,
+    request: &ListOffsetsRequest,
+) -> newer::ListOffsetsResponse {
     let committed = request.isolation_level == READ_COMMITTED;
     let times = times_named(request);
     let mut told = HashSet::new();
@@ -80,7 +89,7 @@ fn answer(store: &Store, version: i16, request: &ListOffsetsRequest) -> newer::L
             } else if times[&(&asked.name, index)] > 1 {
                 Err(ErrorCode::InvalidRequest)
             } else {
-                look_up(store, topic.as_deref(), version, committed, partition)
+                look_up((at, store), topic.as_deref(), version, committed, partition)
             };
             response(version, index, found)
         });
@@ -104,7 +113,7 @@ fn times_named(request: &ListOffsetsRequest) -> HashMap<(&TopicName, i32), usize
 }
 
 fn look_up(
-    store: &Store,
+    (at, store): (Option<&AtNode>, &Store),
     topic: Option<&Topic>,
     version: i16,
     committed: bool,
@@ -116,6 +125,7 @@ fn look_up(
     if !version_has(version, asked.timestamp) {
         return Err(ErrorCode::UnsupportedVersion);
     }
+    check_leader(at, &partition)?;
     partition::check_leader_epoch(&partition, asked.current_leader_epoch)?;
     let limit = if committed { partition.last_stable_offset() } else { partition.high_watermark() };
     match asked.timestamp {

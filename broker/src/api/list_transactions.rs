@@ -43,7 +43,7 @@ impl Api for ListTransactions {
             producer_ids: request.producer_id_filters.into_iter().map(|id| id.0).collect(),
             longer_than_ms: Some(request.duration_filter).filter(|duration| *duration >= 0),
         };
-        let coordinator = broker.transactions.clone();
+        let coordinator = context.transactions(broker);
         Reply::Later(Box::pin(async move {
             let response = ListTransactionsResponse::default().with_unknown_state_filters(unknown);
             let response = match coordinator.ask(Request::List(list)).await {

@@ -1,4 +1,4 @@
-//! Metadata (3), versions 0 to 13: this broker, which topics there are, who leads their partitions.
+//! Metadata (3), versions 0 to 13: this broker or the virtual nodes that it plays, which topics there are, who leads their partitions.
 //!
 //! Version 0 asks for all topics with an empty list, later ones with null, and then an empty list asks for none. A topic
 //! asked for by name is created when the request and the broker allow it, and is in the same answer: Kafka answers
@@ -25,6 +25,7 @@ use super::authorized_operations;
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::topics;
+use crate::virtual_nodes::Placement;
 
 pub(super) struct Metadata;
 
@@ -57,16 +58,19 @@ impl Api for Metadata {
                 topic.topic_authorized_operations = authorized_operations::TOPIC;
             }
         }
-        let (host, port) = context.connection.advertised(broker);
-        let node = MetadataResponseBroker::default()
-            .with_node_id(BrokerId(broker.config.node_id))
-            .with_host(host)
-            .with_port(i32::from(port))
-            .with_rack(broker.config.broker_rack.clone().map(StrBytes::from_string));
+        let nodes = context.connection.nodes(broker);
+        let controller = nodes.first().map_or(-1, |node| node.id);
+        let nodes = nodes.into_iter().map(|node| {
+            MetadataResponseBroker::default()
+                .with_node_id(BrokerId(node.id))
+                .with_host(node.host)
+                .with_port(i32::from(node.port))
+                .with_rack(broker.config.broker_rack.clone().map(StrBytes::from_string))
+        });
         let mut response = MetadataResponse::default()
-            .with_brokers(vec![node])
+            .with_brokers(nodes.collect())
             .with_cluster_id(Some(StrBytes::from_string(broker.cluster_id.clone())))
-            .with_controller_id(BrokerId(broker.config.node_id))
+            .with_controller_id(BrokerId(controller))
             .with_topics(topics);
         if request.include_cluster_authorized_operations {
             response.cluster_authorized_operations = authorized_operations::CLUSTER;
@@ -141,15 +145,18 @@ fn answer(
 }
 
 fn described(broker: &Broker, topic: &Topic) -> MetadataResponseTopic {
-    let node = BrokerId(broker.config.node_id);
     let partitions = topic.partitions();
     let partitions = partitions.iter().map(|partition| {
+        let Placement { leader, leader_epoch, replicas, in_sync, offline } = broker.placement(partition);
+        let error = if leader < 0 { ErrorCode::LeaderNotAvailable } else { ErrorCode::None };
         MetadataResponsePartition::default()
+            .with_error_code(error.code())
             .with_partition_index(partition.partition())
-            .with_leader_id(node)
-            .with_leader_epoch(partition.leader_epoch())
-            .with_replica_nodes(vec![node])
-            .with_isr_nodes(vec![node])
+            .with_leader_id(BrokerId(leader))
+            .with_leader_epoch(leader_epoch)
+            .with_replica_nodes(replicas.into_iter().map(BrokerId).collect())
+            .with_isr_nodes(in_sync.into_iter().map(BrokerId).collect())
+            .with_offline_replicas(offline.into_iter().map(BrokerId).collect())
     });
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(topic.name().to_string()))))

@@ -17,6 +17,7 @@ use storage::{Offset, Topic};
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
 use crate::partition;
+use crate::virtual_nodes::{AtNode, check_leader};
 
 pub(super) struct OffsetForLeaderEpoch;
 
@@ -31,9 +32,11 @@ impl Api for OffsetForLeaderEpoch {
         context: &RequestContext<'_>,
         request: OffsetForLeaderEpochRequest,
     ) -> Reply {
+        let at = context.at(broker);
         let topics = request.topics.iter().map(|asked| {
             let topic = broker.store.topic(&asked.topic);
-            let partitions = asked.partitions.iter().map(|partition| answer(topic.as_deref(), partition));
+            let partitions =
+                asked.partitions.iter().map(|partition| answer(at.as_ref(), topic.as_deref(), partition));
             OffsetForLeaderTopicResult::default()
                 .with_topic(asked.topic.clone())
                 .with_partitions(partitions.collect())
@@ -42,17 +45,22 @@ impl Api for OffsetForLeaderEpoch {
     }
 }
 
-fn answer(topic: Option<&Topic>, asked: &OffsetForLeaderPartition) -> EpochEndOffset {
+fn answer(at: Option<&AtNode>, topic: Option<&Topic>, asked: &OffsetForLeaderPartition) -> EpochEndOffset {
     let answer = EpochEndOffset::default().with_partition(asked.partition);
-    match end_of_epoch(topic, asked) {
+    match end_of_epoch(at, topic, asked) {
         Ok((epoch, end)) => answer.with_leader_epoch(epoch).with_end_offset(end),
         Err(error) => answer.with_error_code(error.code()).with_leader_epoch(-1).with_end_offset(-1),
     }
 }
 
-fn end_of_epoch(topic: Option<&Topic>, asked: &OffsetForLeaderPartition) -> Result<(i32, Offset), ErrorCode> {
+fn end_of_epoch(
+    at: Option<&AtNode>,
+    topic: Option<&Topic>,
+    asked: &OffsetForLeaderPartition,
+) -> Result<(i32, Offset), ErrorCode> {
     let partition =
         topic.and_then(|topic| topic.partition(asked.partition)).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    check_leader(at, &partition)?;
     partition::check_leader_epoch(&partition, asked.current_leader_epoch)?;
     Ok(partition.end_offset_for_epoch(asked.leader_epoch))
 }

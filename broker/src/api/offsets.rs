@@ -82,7 +82,7 @@ impl Api for OffsetCommit {
             supports_group_id_not_found: version >= 9,
             topics,
         };
-        ask(broker, Request::OffsetCommit(commit), move |response| match response {
+        ask(broker, context, Request::OffsetCommit(commit), move |response| match response {
             group::Response::OffsetCommit(committed) => {
                 let mut topics = commit_response(asked, committed);
                 // Empty where names are asked for.
@@ -169,14 +169,14 @@ impl Api for OffsetFetch {
     ) -> Reply {
         let version = context.version();
         if version >= 8 {
-            return fetch_groups(broker, version, request);
+            return fetch_groups(broker, context, request);
         }
         let topics = request.topics.map(|topics| {
             topics.into_iter().map(|topic| (topic.name.to_string(), topic.partition_indexes)).collect()
         });
         let (group_id, require_stable) = (request.group_id.to_string(), request.require_stable);
         let fetch = group::OffsetFetch { group_id, topics, member: None, require_stable };
-        ask(broker, Request::OffsetFetch(fetch), move |response| match response {
+        ask(broker, context, Request::OffsetFetch(fetch), move |response| match response {
             group::Response::OffsetFetch(fetched) => {
                 let topics = fetched.topics.into_iter().map(|topic| fetched_topic(version, topic)).collect();
                 let response = OffsetFetchResponse::default().with_topics(topics);
@@ -202,7 +202,12 @@ fn fetched_topic(version: i16, (name, partitions): (String, Vec<FetchedOffset>))
     OffsetFetchResponseTopic::default().with_name(name).with_partitions(partitions.collect())
 }
 
-fn fetch_groups(broker: &Arc<Broker>, version: i16, request: messages::OffsetFetchRequest) -> Reply {
+fn fetch_groups(
+    broker: &Arc<Broker>,
+    context: &RequestContext<'_>,
+    request: messages::OffsetFetchRequest,
+) -> Reply {
+    let (version, groups) = (context.version(), context.groups(broker));
     let (broker, require_stable) = (Arc::clone(broker), request.require_stable);
     Reply::Later(Box::pin(async move {
         let fetched = join_all(request.groups.into_iter().map(|mut asked| async {
@@ -217,7 +222,7 @@ fn fetch_groups(broker: &Arc<Broker>, version: i16, request: messages::OffsetFet
             });
             let group_id = asked.group_id.to_string();
             let fetch = group::OffsetFetch { group_id, topics, member, require_stable };
-            match broker.groups.ask(Request::OffsetFetch(fetch)).await {
+            match groups.ask(Request::OffsetFetch(fetch)).await {
                 group::Response::OffsetFetch(fetched) => {
                     let topics = fetched.topics.into_iter().map(fetched_group_topic);
                     let topics = if version >= BY_ID {
@@ -310,7 +315,7 @@ impl Api for OffsetDelete {
         });
         let topics = topics.collect();
         let delete = group::OffsetDelete { group_id: request.group_id.to_string(), topics };
-        ask(broker, Request::OffsetDelete(delete), move |response| match response {
+        ask(broker, context, Request::OffsetDelete(delete), move |response| match response {
             group::Response::OffsetDelete(deleted) if deleted.error.is_none() => {
                 Response::encode(&delete_response(asked, deleted.topics), version)
             }

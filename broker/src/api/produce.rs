@@ -15,9 +15,10 @@
 //!
 //! A topic whose `compression.type` names a codec has its batches stored with that one (`recompress`).
 //!
-//! Deliberate gaps: `current_leader` (10) is never filled, this broker leads everything.
+//! A partition that another virtual node leads is NOT_LEADER_OR_FOLLOWER; version 10 tells who does (`leaders`, KIP-951).
 
 mod batch;
+mod leaders;
 mod recompress;
 mod verification;
 
@@ -36,6 +37,7 @@ use super::{Api, Reply, RequestContext, Response, reply};
 use crate::broker::Broker;
 use crate::topic_config::TopicConfig;
 use crate::traffic::TopicMeter;
+use crate::virtual_nodes::{AtNode, NodeAddress, check_leader};
 use crate::{error_map, topics};
 use batch::{Checked, Rejection, Rules};
 use recompress::Unfinished;
@@ -57,9 +59,10 @@ impl Api for Produce {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: ProduceRequest) -> Reply {
         let (version, acks) = (context.version(), request.acks);
-        let form = Form { version, acks };
+        let form = Form { version, acks, nodes: leaders::told(broker, context) };
         let sender = Sender {
             broker,
+            at: context.at(broker),
             version,
             transactional: request.transactional_id.is_some(),
             admin: context.client_id() == ADMIN_CLIENT_ID,
@@ -100,10 +103,11 @@ fn unreadable(request: &ProduceRequest) -> Option<String> {
 }
 
 /// How a request wants its answer.
-#[derive(Clone, Copy)]
 struct Form {
     version: i16,
     acks: i16,
+    /// The nodes that the client can be sent to.
+    nodes: Vec<NodeAddress>,
 }
 
 impl Form {
@@ -139,11 +143,12 @@ impl Form {
         let (submission, broker) = (pending.submit(broker), Arc::clone(broker));
         Reply::Later(Box::pin(async move {
             let (position, _) = submission.finish(&broker, &mut responses);
+            let endpoints = leaders::tell(&broker, &self.nodes, &mut responses);
             let outcome = match position {
                 Some(position) if self.acks == ACKS_ALL => reply::acknowledged(&broker, position).await,
                 _ => Ok(()),
             };
-            Response::encode(&with_outcome(responses, outcome), self.version)
+            Response::encode(&with_outcome(responses, outcome).with_node_endpoints(endpoints), self.version)
         }))
     }
 
@@ -153,16 +158,18 @@ impl Form {
         pending: Pending,
         mut responses: Vec<TopicProduceResponse>,
     ) -> Reply {
-        let Self { version, acks } = self;
+        let Self { version, acks, nodes } = self;
         let (position, failed) = pending.submit(broker).finish(broker, &mut responses);
+        let endpoints = leaders::tell(broker, &nodes, &mut responses);
         match acks {
             0 if failed => Reply::Close,
             0 => Reply::Nothing,
             ACKS_ALL => Reply::when_acknowledged(broker, position, move |outcome| {
-                Response::encode(&with_outcome(responses, outcome), version)
+                Response::encode(&with_outcome(responses, outcome).with_node_endpoints(endpoints), version)
             }),
             _ => {
-                let response = ProduceResponse::default().with_responses(responses);
+                let response =
+                    ProduceResponse::default().with_responses(responses).with_node_endpoints(endpoints);
                 Reply::Now(Response::encode(&response, version))
             }
         }
@@ -172,6 +179,7 @@ impl Form {
 /// What holds for all partitions of one request.
 struct Sender<'a> {
     broker: &'a Broker,
+    at: Option<AtNode>,
     version: i16,
     transactional: bool,
     admin: bool,
@@ -250,6 +258,7 @@ impl Sender<'_> {
         if !self.acks_valid {
             return Err(ErrorCode::InvalidRequiredAcks.into());
         }
+        check_leader(self.at.as_ref(), &log)?;
         match batch::check(data.records, &rules) {
             Ok(checked) => Ok((log, checked)),
             Err(rejection) if rejection.in_log => {

@@ -1,8 +1,8 @@
 //! AlterPartitionReassignments (45), versions 0 and 1, and ListPartitionReassignments (46), version 0: replicas on other
 //! brokers.
 //!
-//! There is one broker. A partition may be assigned to it, which changes nothing; other replicas are
-//! INVALID_REPLICA_ASSIGNMENT, and a null list, which cancels, finds NO_REASSIGNMENT_IN_PROGRESS
+//! A partition may be assigned to this broker, which changes nothing, or to virtual nodes, where it is at once; other replicas
+//! are INVALID_REPLICA_ASSIGNMENT, and a null list, which cancels, finds NO_REASSIGNMENT_IN_PROGRESS
 //! (`ReplicationControlManager.alterPartitionReassignments`). No reassignment is ever listed.
 
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use protocol::{ErrorCode, StrBytes, layouts};
 use super::create_topics::{Failure, check_replicas};
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
+use crate::virtual_nodes;
 
 pub(super) struct AlterPartitionReassignments;
 pub(super) struct ListPartitionReassignments;
@@ -64,9 +65,16 @@ fn reassign(broker: &Broker, name: &str, asked: &ReassignablePartition) -> Resul
     let topic =
         broker.store.topic(name).ok_or_else(|| unknown(format!("Unable to find a topic named {name}.")))?;
     let index = asked.partition_index;
-    topic.partition(index).ok_or_else(|| unknown(format!("Unable to find partition {name}:{index}.")))?;
+    let log =
+        topic.partition(index).ok_or_else(|| unknown(format!("Unable to find partition {name}:{index}.")))?;
     match &asked.replicas {
-        Some(replicas) => check_replicas(broker.config.node_id, replicas),
+        Some(replicas) => {
+            check_replicas(&broker.config.node_ids(), replicas)?;
+            let to = replicas.iter().map(|id| id.0).collect();
+            let moved =
+                broker.virtual_nodes.as_ref().map(|nodes| virtual_nodes::reassign(broker, nodes, &log, to));
+            moved.transpose().map(drop).map_err(|error| (ErrorCode::UnknownServerError, error.to_string()))
+        }
         None => Err((ErrorCode::NoReassignmentInProgress, String::new())),
     }
 }

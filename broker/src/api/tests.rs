@@ -19,6 +19,7 @@ mod read_committed;
 mod recompress;
 mod transactions;
 mod virtual_clock;
+mod virtual_nodes;
 
 use std::future::Future;
 use std::net::Ipv4Addr;

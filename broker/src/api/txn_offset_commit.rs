@@ -49,6 +49,9 @@ impl Api for TxnOffsetCommit {
         if commit.topics.iter().all(|(_, partitions)| partitions.is_empty()) {
             return Reply::Now(answer(version, asked, Vec::new()));
         }
+        if let Err(error) = context.groups(broker).check(&commit.group_id) {
+            return Reply::Now(answer(version, asked, all_refused(commit, error)));
+        }
         let broker = Arc::clone(broker);
         Reply::Later(Box::pin(async move {
             let committed = match verification(&broker, version, &transactional_id, &commit).await {

@@ -11,6 +11,8 @@ pub struct TopicToCreate {
     pub name: String,
     /// `None`: `num.partitions`.
     pub partitions: Option<u32>,
+    /// Replicas of each partition, no more than there are nodes; `None`: `default.replication.factor`.
+    pub replicas: Option<u32>,
     /// `cleanup.policy`, when given.
     pub cleanup_policy: Option<String>,
 }
@@ -35,15 +37,14 @@ fn entry(text: &str) -> Result<TopicToCreate, String> {
         },
     };
     let partitions = number("partitions")?;
-    // There is one broker: it is checked, and then each partition has one replica.
-    number("replicas")?;
+    let replicas = number("replicas")?;
     let cleanup_policy = match parts.next() {
         None | Some("") => None,
         Some(policy @ ("compact" | "delete")) => Some(policy.to_owned()),
         Some(other) => return Err(wrong(format!("{other} is no cleanup policy, compact and delete are"))),
     };
     match parts.next() {
-        None => Ok(TopicToCreate { name, partitions, cleanup_policy }),
+        None => Ok(TopicToCreate { name, partitions, replicas, cleanup_policy }),
         Some(more) => Err(wrong(format!("\":{more}\" is too much"))),
     }
 }
@@ -54,13 +55,17 @@ mod tests {
 
     #[test]
     fn topics_may_say_their_partitions_and_cleanup_policy() {
-        let topic = |name: &str, partitions, policy: Option<&str>| TopicToCreate {
+        let topic = |name: &str, partitions, replicas, policy: Option<&str>| TopicToCreate {
             name: name.to_owned(),
             partitions,
+            replicas,
             cleanup_policy: policy.map(str::to_owned),
         };
-        let expected =
-            vec![topic("a", Some(3), None), topic("b", None, None), topic("c.d", Some(1), Some("compact"))];
+        let expected = vec![
+            topic("a", Some(3), None, None),
+            topic("b", None, None, None),
+            topic("c.d", Some(1), Some(2), Some("compact")),
+        ];
         assert_eq!(parse("a:3, b ,c.d:1:2:compact,"), Ok(expected));
         assert_eq!(parse(""), Ok(Vec::new()));
     }

@@ -142,7 +142,7 @@ pub static KEYS: &[Key] = &[
     accepted("request.timeout.ms", NATURAL_INT, "30000"),
     // Topics and messages.
     used("num.partitions", COUNT, "1", "Partitions of a topic that is created without saying how many."),
-    accepted("default.replication.factor", Int(1, i32::MAX), "1"),
+    used("default.replication.factor", Int(1, i32::MAX), "1", "Replicas of topics that are created without saying how many, no more than there are virtual nodes."),
     used("auto.create.topics.enable", Boolean, "true", "A topic is created when it is first asked for."),
     used("delete.topic.enable", Boolean, "true", "Topics can be deleted."),
     used("message.max.bytes", NATURAL_INT, "1048588", "Largest record batch."),
@@ -205,7 +205,7 @@ pub static KEYS: &[Key] = &[
     used("offsets.retention.minutes", COUNT, "10080", "How long offsets of an empty group are kept."),
     used("offsets.retention.check.interval.ms", FROM_ONE, "600000", "How often expired offsets are looked for."),
     used("offset.metadata.max.bytes", NATURAL_INT, "4096", "Longest metadata of a committed offset."),
-    accepted("offsets.topic.replication.factor", Short(1, i16::MAX), "3"),
+    used("offsets.topic.replication.factor", Short(1, i16::MAX), "3", "Replicas of __consumer_offsets, no more than there are virtual nodes."),
     accepted("offsets.topic.segment.bytes", COUNT, "104857600"),
     accepted("offsets.topic.compression.codec", ANY_INT, "0"),
     accepted("offsets.load.buffer.size", COUNT, "5242880"),
@@ -229,7 +229,7 @@ pub static KEYS: &[Key] = &[
     // Producers and transactions.
     used("producer.id.expiration.ms", COUNT, "86400000", "A producer id that is silent this long is forgotten."),
     used("transaction.state.log.num.partitions", COUNT, "50", "Partitions of __transaction_state when it is created."),
-    accepted("transaction.state.log.replication.factor", Short(1, i16::MAX), "3"),
+    used("transaction.state.log.replication.factor", Short(1, i16::MAX), "3", "Replicas of __transaction_state, no more than there are virtual nodes."),
     accepted("transaction.state.log.min.isr", COUNT, "2"),
     accepted("transaction.state.log.segment.bytes", COUNT, "104857600"),
     used("transaction.max.timeout.ms", COUNT, "900000", "Largest transaction timeout a producer may ask for."),
@@ -478,6 +478,7 @@ pub static KEYS: &[Key] = &[
     unset("onelog.create.topics", List(&[]), "Topics made at the start unless they are there: NAME[:PARTITIONS[:REPLICATION[:CLEANUP]]], comma separated."),
     unset("onelog.admin.listen", Text, "HOST:PORT of the HTTP endpoints /metrics, /healthz and /readyz."),
     used("onelog.test.mode", OneOf(&["off", "local", "anywhere"]), "off", "Serve the control API for tests, docs/TEST_MODE.md, on the admin address: local when that is a loopback address, anywhere on any."),
+    used("onelog.brokers", Int(1, 100), "1", "Nodes that this process plays for tests, with ids from node.id on: listeners of their own over one log, docs/TEST_MODE.md."),
     unset("onelog.ready.file", Text, "File that is written once the broker serves."),
 ];
 

@@ -66,6 +66,8 @@ pub(super) enum Ended {
     Io(io::Error),
     /// A handler panicked.
     Panicked,
+    /// A test took its node down.
+    NodeDown,
 }
 
 impl fmt::Display for Ended {
@@ -78,6 +80,7 @@ impl fmt::Display for Ended {
             Self::Refused(reason) => f.write_str(reason),
             Self::Io(error) => write!(f, "{error}"),
             Self::Panicked => f.write_str("its request made a handler panic"),
+            Self::NodeDown => f.write_str("its node was taken down"),
         }
     }
 }

@@ -29,7 +29,9 @@ const PORT_TRIES: usize = 16;
 #[derive(Debug)]
 pub(super) struct Bound {
     sockets: Vec<Socket>,
-    name: Arc<str>,
+    pub(super) name: Arc<str>,
+    /// Which of the nodes that this process plays.
+    node: usize,
     /// Where it listens, with the real port.
     pub(super) address: HostPort,
     advertised: Option<HostPort>,
@@ -37,12 +39,13 @@ pub(super) struct Bound {
 
 impl Bound {
     /// Binds, without listening: until [`Bound::listen`] clients are refused.
-    pub(super) fn bind(listener: &ListenerConfig) -> io::Result<Self> {
+    pub(super) fn bind(listener: &ListenerConfig, node: usize) -> io::Result<Self> {
         let HostPort { host, port } = &listener.bind;
         let (sockets, port) = bind_all(&addresses(host, *port)?)?;
         Ok(Self {
             sockets,
             name: listener.name.as_str().into(),
+            node,
             address: HostPort { host: host.clone(), port },
             advertised: listener.advertised.clone(),
         })
@@ -68,7 +71,7 @@ impl Bound {
         let listen = |socket: Socket| {
             socket.listen(BACKLOG)?;
             let socket = TcpListener::from_std(socket.into())?;
-            Ok(Listener { socket, name: Arc::clone(&self.name), advertised: fixed.clone() })
+            Ok(Listener { socket, name: Arc::clone(&self.name), node: self.node, advertised: fixed.clone() })
         };
         self.sockets.into_iter().map(listen).collect()
     }
@@ -134,6 +137,8 @@ pub(super) struct Accepted {
     pub(super) peer: SocketAddr,
     /// Name of the listener it came in by.
     pub(super) listener: Arc<str>,
+    /// Which of the nodes that this process plays.
+    pub(super) node: usize,
     /// Host and port that this client is told.
     pub(super) advertised: HostPort,
     pub(super) permit: Permit,
@@ -144,6 +149,7 @@ pub(super) struct Accepted {
 pub(super) struct Listener {
     socket: TcpListener,
     name: Arc<str>,
+    node: usize,
     advertised: Option<HostPort>,
 }
 
@@ -201,8 +207,8 @@ impl Listener {
         // A socket that fails here was closed by its client: nothing is lost with it.
         let Ok(stream) = stream.set_nodelay(true).and_then(|()| stream.into_std()) else { return };
         // A core that is gone is one that is shutting down.
-        let listener = Arc::clone(&self.name);
-        drop(cores[core].send(Accepted { stream, peer, listener, advertised, permit }).await);
+        let (listener, node) = (Arc::clone(&self.name), self.node);
+        drop(cores[core].send(Accepted { stream, peer, listener, node, advertised, permit }).await);
     }
 }
 
@@ -389,7 +395,7 @@ mod tests {
     fn localhost_is_bound_on_both_families_under_one_port() {
         let bind = HostPort { host: "localhost".to_owned(), port: 0 };
         let bound =
-            Bound::bind(&ListenerConfig { name: "PLAINTEXT".to_owned(), bind, advertised: None }).unwrap();
+            Bound::bind(&ListenerConfig { name: "PLAINTEXT".to_owned(), bind, advertised: None }, 0).unwrap();
         assert_ne!(bound.address.port, 0);
         assert_eq!(bound.client_address().to_string(), format!("localhost:{}", bound.address.port));
         for socket in &bound.sockets {
@@ -402,7 +408,7 @@ mod tests {
         let of = |host: &str, advertised: Option<&str>| {
             let bind = HostPort { host: host.to_owned(), port: 9092 };
             let advertised = advertised.map(|text| text.parse().unwrap());
-            Bound { sockets: Vec::new(), name: "PLAINTEXT".into(), address: bind, advertised }
+            Bound { sockets: Vec::new(), name: "PLAINTEXT".into(), node: 0, address: bind, advertised }
         };
         assert_eq!(of("", None).fixed_address(), None);
         assert_eq!(of("0.0.0.0", None).fixed_address(), None);

@@ -5,7 +5,7 @@
 use hyper::Method;
 
 use super::http::{Call, Failure, Outcome, Run, Verb, answer};
-use super::{broker_verbs, clock, fault_verbs, groups, reset};
+use super::{broker_verbs, clock, fault_verbs, groups, nodes, reset};
 use crate::api::APIS;
 
 /// Every verb.
@@ -21,6 +21,10 @@ pub(super) static VERBS: &[Verb] = &[
     Verb { method: Method::POST, path: "/test/reset", query: &[], run: Run::Later(|call| Box::pin(reset::reset(call))) },
     Verb { method: Method::GET, path: "/test/clock", query: &[], run: Run::Now(clock::show) },
     Verb { method: Method::POST, path: "/test/clock", query: &[], run: Run::Later(|call| Box::pin(clock::advance(call))) },
+    Verb { method: Method::GET, path: "/test/nodes", query: &[], run: Run::Now(nodes::show) },
+    Verb { method: Method::POST, path: "/test/nodes/{id}/down", query: &[], run: Run::Now(nodes::down) },
+    Verb { method: Method::POST, path: "/test/nodes/{id}/up", query: &[], run: Run::Now(nodes::up) },
+    Verb { method: Method::POST, path: "/test/partitions/{topic}/{partition}/leader", query: &[], run: Run::Now(nodes::move_leader) },
     Verb { method: Method::GET, path: "/test/groups/{group}/wait", query: &["state", "members", "timeout_ms"], run: Run::Later(|call| Box::pin(groups::wait(call))) },
     Verb { method: Method::POST, path: "/test/members/{group}/{member}/expire", query: &[], run: Run::Later(|call| Box::pin(groups::expire(call))) },
     Verb { method: Method::POST, path: "/test/txn/{id}/expire", query: &[], run: Run::Later(|call| Box::pin(broker_verbs::expire_transaction(call))) },

@@ -101,8 +101,9 @@ pub(super) fn take_batch(
     files.add_live(header);
     state
         .apply_batch(numbers(header), header.position, header.first, stamped, &partition.policy(), extents)
-        .map(drop)
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    partition.saw_leader_epoch(stamped.leader_epoch);
+    Ok(())
 }
 
 /// Frames that say what exists. `dead` is told the batches of deleted topics.

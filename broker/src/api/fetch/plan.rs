@@ -3,11 +3,13 @@
 //! Made once per request; looking again finds what is there by then. Invariant: topics that do not exist are decided
 //! when the plan is made, everything that can change while the fetch waits is looked at each time.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use protocol::fetch_response::{EpochEndOffset, FetchResponse, FetchedPartition, FetchedTopic};
+use protocol::fetch_response::{
+    EpochEndOffset, FetchResponse, FetchedPartition, FetchedTopic, LeaderIdAndEpoch, NodeEndpoint,
+};
 use protocol::messages::FetchRequest;
 use protocol::messages::fetch_request::FetchTopic;
 use protocol::{ErrorCode, StrBytes};
@@ -16,7 +18,9 @@ use uuid::Uuid;
 
 use super::limits::{Budget, Share};
 use super::looked::{Looked, PartitionLocated, failed};
+use crate::broker::Broker;
 use crate::fetch_session::{Asked, AskedPartition, Begun, Place, SessionPartition};
+use crate::virtual_nodes::{AtNode, NodeAddress, Placement, check_leader};
 use crate::{error_map, partition, topics};
 
 /// One fetch reads this much from the device, bytes, or one first batch that is larger.
@@ -34,6 +38,9 @@ pub(super) struct Plan {
     /// Who asks has the id of a broker.
     follower: bool,
     session: Begun,
+    at: Option<AtNode>,
+    /// Where the client can be sent to.
+    nodes: Vec<NodeAddress>,
     topics: Vec<PlannedTopic>,
 }
 
@@ -73,7 +80,7 @@ impl Plan {
     /// `broker_max_bytes` is `fetch.max.bytes`; `min_bytes` never asks for more than may be sent. What is fetched is what
     /// the request names, or the partitions of the session that it continues.
     pub(super) fn new(
-        store: &Store,
+        ((at, nodes), store): ((Option<AtNode>, Vec<NodeAddress>), &Store),
         version: i16,
         broker_max_bytes: i32,
         request: &FetchRequest,
@@ -91,6 +98,8 @@ impl Plan {
             committed: request.isolation_level == READ_COMMITTED,
             follower: request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0,
             session,
+            at,
+            nodes,
             topics,
         }
     }
@@ -102,6 +111,34 @@ impl Plan {
     /// The partitions that exist: what to subscribe to.
     pub(super) fn partitions(&self) -> impl Iterator<Item = &Arc<PartitionLog>> {
         self.topics.iter().flat_map(|topic| &topic.partitions).filter_map(|planned| planned.log.as_ref().ok())
+    }
+
+    /// Tells of the partitions that are led elsewhere, or of which the client knows another leader, who leads them (KIP-951).
+    pub(super) fn tell_leaders(&self, broker: &Broker, response: &mut FetchResponse) {
+        if self.nodes.is_empty() {
+            return;
+        }
+        let planned = self.topics.iter().flat_map(|topic| &topic.partitions);
+        let fetched = response.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+        let mut leaders = BTreeSet::new();
+        for (planned, fetched) in planned.zip(fetched) {
+            let is_elsewhere =
+                matches!(fetched.error_code, ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch);
+            if let (true, Ok(log)) = (is_elsewhere, &planned.log) {
+                let Placement { leader: leader_id, leader_epoch, .. } = broker.placement(log);
+                fetched.current_leader = Some(LeaderIdAndEpoch { leader_id, leader_epoch });
+                leaders.insert(leader_id);
+            }
+        }
+        let named = self.nodes.iter().filter(|node| leaders.contains(&node.id));
+        response.node_endpoints = named
+            .map(|node| NodeEndpoint {
+                node_id: node.id,
+                host: node.host.clone(),
+                port: i32::from(node.port),
+                rack: broker.config.broker_rack.clone().map(StrBytes::from_string),
+            })
+            .collect();
     }
 
     /// The session that the fetch belongs to.
@@ -175,6 +212,7 @@ impl Plan {
             });
         }
         partition::check_leader_epoch(log, planned.asked.leader_epoch)?;
+        check_leader(self.at.as_ref(), log)?;
         if self.follower {
             // No other broker has a replica (Kafka `Partition.followerReplicaOrThrow`).
             return Err(ErrorCode::NotLeaderOrFollower);

@@ -17,7 +17,7 @@ impl GroupCoordinator {
             Request::Observe => return Ok(()),
             _ => {}
         }
-        let Some(group_id) = group_id(request) else { return self.all_loaded() };
+        let Some(group_id) = request.group_id() else { return self.all_loaded() };
         let may_be_empty = matches!(
             request,
             Request::OffsetCommit(_)
@@ -74,20 +74,22 @@ impl GroupCoordinator {
     }
 }
 
-/// The group a request is about; `None` for all.
-fn group_id(request: &Request) -> Option<&str> {
-    match request {
-        Request::JoinGroup(join) => Some(&join.group_id),
-        Request::SyncGroup(sync) => Some(&sync.group_id),
-        Request::Heartbeat(heartbeat) => Some(&heartbeat.group_id),
-        Request::LeaveGroup(leave) => Some(&leave.group_id),
-        Request::OffsetCommit(commit) => Some(&commit.group_id),
-        Request::TxnOffsetCommit(commit) => Some(&commit.group_id),
-        Request::OffsetFetch(fetch) => Some(&fetch.group_id),
-        Request::OffsetDelete(delete) => Some(&delete.group_id),
-        Request::DescribeGroup(describe) => Some(&describe.group_id),
-        Request::ListGroups(_) | Request::CompleteTransaction(_) | Request::Observe => None,
-        Request::ConsumerGroupHeartbeat(heartbeat) => Some(&heartbeat.group_id),
-        Request::ConsumerGroupDescribe { group_id } | Request::DeleteGroup { group_id } => Some(group_id),
+impl Request {
+    /// The group a request is about; `None` for all.
+    pub(crate) fn group_id(&self) -> Option<&str> {
+        match self {
+            Request::JoinGroup(join) => Some(&join.group_id),
+            Request::SyncGroup(sync) => Some(&sync.group_id),
+            Request::Heartbeat(heartbeat) => Some(&heartbeat.group_id),
+            Request::LeaveGroup(leave) => Some(&leave.group_id),
+            Request::OffsetCommit(commit) => Some(&commit.group_id),
+            Request::TxnOffsetCommit(commit) => Some(&commit.group_id),
+            Request::OffsetFetch(fetch) => Some(&fetch.group_id),
+            Request::OffsetDelete(delete) => Some(&delete.group_id),
+            Request::DescribeGroup(describe) => Some(&describe.group_id),
+            Request::ListGroups(_) | Request::CompleteTransaction(_) | Request::Observe => None,
+            Request::ConsumerGroupHeartbeat(heartbeat) => Some(&heartbeat.group_id),
+            Request::ConsumerGroupDescribe { group_id } | Request::DeleteGroup { group_id } => Some(group_id),
+        }
     }
 }

@@ -75,7 +75,7 @@ impl Fails for Response {
 
 impl Response {
     /// The answer that refuses a whole request.
-    pub(super) fn refusal(request: Request, error: ErrorCode) -> Self {
+    pub(crate) fn refusal(request: Request, error: ErrorCode) -> Self {
         match request {
             Request::JoinGroup(join) => Self::JoinGroup(JoinGroupResponse::failed(error, &join.member_id)),
             Request::SyncGroup(_) => Self::SyncGroup(SyncGroupResponse::failed(error)),

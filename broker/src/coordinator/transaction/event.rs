@@ -52,7 +52,7 @@ pub enum Request {
 }
 
 impl Request {
-    pub(super) fn transactional_id(&self) -> &str {
+    pub(crate) fn transactional_id(&self) -> &str {
         match self {
             Self::InitProducerId(init) => &init.transactional_id,
             Self::AddPartitions(add) => &add.transactional_id,

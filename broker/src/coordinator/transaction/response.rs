@@ -38,7 +38,7 @@ impl Fails for Response {
 
 impl Response {
     /// The answer that refuses a request.
-    pub(super) fn failed(request: &Request, error: ErrorCode) -> Self {
+    pub(crate) fn failed(request: &Request, error: ErrorCode) -> Self {
         match request {
             Request::InitProducerId(_) => Self::InitProducerId(Err(error)),
             Request::AddPartitions(_) => Self::AddPartitions(Err(error)),
