@@ -1,5 +1,6 @@
 //! Classic and consumer members in one group: online upgrade and downgrade.
 
+use super::super::transactions::txn_commit;
 use super::*;
 
 /// `ConsumerProtocolAssignment` of version 0 with partitions of `topic`.
@@ -242,4 +243,47 @@ fn empty_groups_change_their_kind_with_the_next_member() {
     assert_eq!(world.describe_consumers().state, "Stable");
     world.pass(SECOND * 20);
     assert!(world.answers().is_empty(), "the id that was handed out ends with the classic group");
+}
+
+#[test]
+fn static_classic_members_of_a_consumer_group_are_known_by_instance_and_id() {
+    let mut world = world(2);
+    world.beat_ok(joining("new"));
+    let instance = || Some("i".to_owned());
+    let joined = world.ask_to_join(JoinGroup { group_instance_id: instance(), ..first_join() });
+    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 2));
+    let id = joined.member_id;
+    let mut again = |id: &str, group_instance_id: Option<String>| {
+        world.ask_to_join(JoinGroup { group_instance_id, ..rejoin(id) }).error
+    };
+    assert_eq!(again("other", instance()), ErrorCode::FencedInstanceId);
+    assert_eq!(again(&id, Some("j".to_owned())), ErrorCode::UnknownMemberId);
+    assert_eq!(again(&id, instance()), ErrorCode::None);
+    let by_instance = |generation| SyncGroup { group_instance_id: instance(), ..sync(&id, generation) };
+    assert_eq!(world.ask_to_sync(by_instance(9)).error, ErrorCode::IllegalGeneration);
+    let other = SyncGroup { protocol_name: Some("other".to_owned()), ..by_instance(2) };
+    assert_eq!(world.ask_to_sync(other).error, ErrorCode::InconsistentGroupProtocol);
+    assert_eq!(world.heartbeat(&id, 9), ErrorCode::IllegalGeneration);
+    let leaving = |instance: &str| {
+        let member =
+            MemberIdentity { member_id: String::new(), group_instance_id: Some(instance.to_owned()) };
+        Request::LeaveGroup(LeaveGroup { group_id: GROUP.to_owned(), members: vec![member] })
+    };
+    assert_eq!(left(world.ask(leaving("j"))), [ErrorCode::UnknownMemberId]);
+    assert_eq!(left(world.ask(leaving("i"))), [ErrorCode::None]);
+    assert_eq!(world.describe_consumers().members.len(), 1);
+}
+
+#[test]
+fn transactions_commit_offsets_for_consumer_members_at_their_epoch() {
+    let mut world = world(2);
+    world.beat_ok(joining("new"));
+    let mut commit = |member_id: &str, generation_id| {
+        let member_id = member_id.to_owned();
+        world.commit_in_transaction(TxnOffsetCommit { member_id, generation_id, ..txn_commit() })
+    };
+    assert_eq!(commit("new", 9), ErrorCode::IllegalGeneration);
+    assert_eq!(commit("stranger", 1), ErrorCode::UnknownMemberId);
+    assert_eq!(commit("new", 1), ErrorCode::None);
+    assert_eq!(commit("", -1), ErrorCode::None, "who does not say who it is");
 }
