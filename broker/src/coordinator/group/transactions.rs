@@ -2,7 +2,7 @@
 //! KIP-447; Kafka's `OffsetMetadataManager.commitTransactionalOffset` and `replayEndTransactionMarker`).
 //!
 //! The log may refuse a transactional append because of its producer, and that is nobody else's business: unlike other
-//! writes these change the state only when the log has taken them ([`Event::AppendTried`](super::Event::AppendTried)).
+//! writes these change the state only when the log has taken them (`GroupEvent::AppendTried`).
 //! **Invariant:** a shard knows, for each producer, every group that has offsets of it pending.
 
 use std::collections::BTreeMap;
