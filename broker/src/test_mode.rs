@@ -15,6 +15,7 @@ mod fault_verbs;
 mod faults;
 mod groups;
 pub(crate) mod http;
+mod in_flight;
 mod inner_client;
 mod nodes;
 pub(crate) mod profiles;
@@ -37,6 +38,7 @@ use crate::broker::Broker;
 use disk::DiskFaults;
 use fate::Fate;
 use faults::{Facts, Faults};
+use in_flight::InFlight;
 use profiles::Profile;
 use request_log::{Request, RequestLog};
 use touched::Touched;
@@ -53,6 +55,7 @@ pub(crate) struct TestMode {
     /// The release whose versions are served, unless it is this one.
     profile: Mutex<Option<&'static Profile>>,
     pub(crate) disk: Arc<DiskFaults>,
+    in_flight: Arc<InFlight>,
 }
 
 impl TestMode {
@@ -88,12 +91,13 @@ impl TestMode {
         });
         let muted_until = self.muted_until(context.connection.peer);
         if met.is_none() && muted_until.is_none() {
-            return entry.handle(broker, context, body);
+            let reply = entry.handle(broker, context, body)?;
+            return Ok(self.in_flight.watched(entry.key, reply));
         }
         let (broker, header) = (Arc::clone(broker), context.header.clone());
         let connection = context.connection.clone();
         let fate = Fate { broker, entry, header, connection, body, met, muted_until };
-        Ok(Reply::Ordered(Box::pin(fate.run())))
+        Ok(self.in_flight.watched(entry.key, Reply::Ordered(Box::pin(fate.run()))))
     }
 
     /// What a request met was done to it, or turned out to have no effect.

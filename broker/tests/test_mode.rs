@@ -358,8 +358,16 @@ impl Client {
     }
 
     fn fetch(&mut self, wait_ms: i32) -> FetchResponse {
-        let partition =
-            |index| FetchPartition::default().with_partition(index).with_partition_max_bytes(1 << 20);
+        self.fetch_at(0, wait_ms)
+    }
+
+    fn fetch_at(&mut self, offset: i64, wait_ms: i32) -> FetchResponse {
+        let partition = |index| {
+            FetchPartition::default()
+                .with_partition(index)
+                .with_fetch_offset(if index == 0 { offset } else { 0 })
+                .with_partition_max_bytes(1 << 20)
+        };
         let topic = FetchTopic::default()
             .with_topic(TopicName("t".into()))
             .with_partitions(vec![partition(0), partition(1)]);
@@ -790,4 +798,33 @@ fn nodes_are_shown_moved_between_and_taken_down() {
     let one = Broker::in_test_mode();
     let (status, sentence) = one.refused("GET", "/test/nodes", "");
     assert!(status == 400 && sentence.contains("--brokers"), "{sentence}");
+}
+
+#[test]
+fn quiet_is_when_all_requests_are_answered_and_parked_fetches_do_not_count() {
+    let broker = Broker::with_topic();
+    let (mut client, mut parked) = (broker.connect(), broker.connect());
+    broker.fault(json!({"keys": ["Produce"], "delay_ms": 800}));
+    client.send_records(&[0], -1);
+    let begun = Instant::now();
+    let (_, _, refused) = loop {
+        let answer = broker.http("POST", "/test/quiesce?timeout_ms=1", "");
+        assert!(begun.elapsed() < Duration::from_secs(10), "the request is under way for a while");
+        if answer.0 == 408 {
+            break answer;
+        }
+    };
+    assert_eq!(refused["error"], "1 requests are under way");
+    let (status, _, _) = broker.http("POST", "/test/quiesce", "");
+    assert_eq!(status, 200);
+    assert_eq!(client.produced(), [(0, 0, 0)]);
+    client.end(0);
+    let end = std::thread::spawn(move || parked.fetch_at(1, 1_000));
+    while broker.get("/test/requests?key=fetch")["requests"] == json!([]) {}
+    assert_eq!(broker.http("POST", "/test/quiesce?timeout_ms=500", "").0, 200);
+    end.join().unwrap();
+    // A connection that is lost takes its requests with it.
+    client.send_records(&[0], -1);
+    drop(client);
+    assert_eq!(broker.http("POST", "/test/quiesce", "").0, 200);
 }

@@ -67,7 +67,8 @@ fn test_targets() -> Result<Vec<String>> {
         // What attacks the broker or watches it is no client, and is only ever aimed at Onelog.
         if path.extension().is_some_and(|extension| extension == "rs") {
             names.extend(name.filter(|name| {
-                !["hostile_frames", "kafka_tools_compared", "prometheus"].contains(&name.as_str())
+                !["hostile_frames", "kafka_tools_compared", "prometheus", "test_mode"]
+                    .contains(&name.as_str())
             }));
         }
     }

@@ -92,6 +92,19 @@ pub(super) fn clean(call: Call) -> Outcome {
     answer(&json!({}))
 }
 
+/// `POST /test/quiesce`.
+pub(super) async fn quiesce(call: Call) -> Outcome {
+    let in_flight = &call.test_mode().in_flight;
+    match tokio::time::timeout(call.timeout()?, in_flight.none()).await {
+        Ok(()) => {
+            // Answered behind everything that the coordinator was asked before.
+            super::groups::observed(&call.broker).await;
+            answer(&json!({}))
+        }
+        Err(_) => Err(Failure::timeout(format!("{} requests are under way", in_flight.count()))),
+    }
+}
+
 /// `POST /test/txn/{id}/expire`.
 pub(super) async fn expire_transaction(call: Call) -> Outcome {
     let name = call.segment(0);

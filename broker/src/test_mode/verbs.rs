@@ -31,6 +31,7 @@ pub(super) static VERBS: &[Verb] = &[
     Verb { method: Method::POST, path: "/test/max-versions", query: &[], run: Run::Now(broker_verbs::max_versions) },
     Verb { method: Method::POST, path: "/test/slow-disk", query: &[], run: Run::Now(broker_verbs::slow_disk) },
     Verb { method: Method::POST, path: "/test/disk-full", query: &[], run: Run::Now(broker_verbs::disk_full) },
+    Verb { method: Method::POST, path: "/test/quiesce", query: &["timeout_ms"], run: Run::Later(|call| Box::pin(broker_verbs::quiesce(call))) },
     Verb { method: Method::POST, path: "/test/retention", query: &[], run: Run::Now(broker_verbs::clean) },
     Verb { method: Method::POST, path: "/test/compact", query: &[], run: Run::Now(broker_verbs::clean) },
 ];
