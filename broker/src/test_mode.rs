@@ -76,7 +76,7 @@ impl TestMode {
             api: entry.name(),
             touched: &touched,
             client_id: context.client_id(),
-            node: broker.config.node_id,
+            node: context.node_id(broker),
         };
         let met = self.faults().meet(&facts);
         self.requests().record(Request {
