@@ -13,6 +13,8 @@ pub(crate) enum DecodeError {
     Trailing(usize),
     #[error("a topic of {0} partitions, which no broker accepts")]
     Partitions(u32),
+    #[error("a consume queue page {0} that another queue has, or none can have")]
+    Page(u32),
 }
 
 /// Takes fields off the front. No count or length can make it allocate more than the bytes that are there.

@@ -124,7 +124,6 @@ fn load_snapshot(
         Ok(files) => (catalog, Some((checkpoint.position, files))),
         Err(reason) => {
             tracing::warn!(file = %path.display(), %reason, "state snapshot is unusable; replaying the whole log");
-            extents.set_used(Vec::new());
             (empty(), None)
         }
     }

@@ -82,7 +82,10 @@ impl Draft {
     }
 }
 
-/// Fills an empty catalog; tells `extents` which pages are in use. Returns the commitlog's files and the live bytes of each.
+/// The commitlog's files and the live bytes of each.
+type LiveBytes = Vec<(FileRecord, u64)>;
+
+/// Fills an empty catalog; tells `extents` which pages are in use.
 ///
 /// # Errors
 /// A sentence that says what does not fit; the catalog is then unusable.
@@ -91,23 +94,26 @@ pub(crate) fn decode(
     catalog: &Catalog,
     extents: &Extents,
     position: Position,
-) -> Result<Vec<(FileRecord, u64)>, String> {
+) -> Result<LiveBytes, String> {
     let (body, crc) = bytes.split_at_checked(bytes.len().saturating_sub(CRC_LEN)).ok_or("it is empty")?;
     if crc != crc32c::crc32c(body).to_be_bytes() {
         return Err("its CRC does not match".to_owned());
     }
     let mut reader = Reader::new(body);
-    let live = decode_body(&mut reader, catalog, extents, position).map_err(|error| error.to_string())?;
-    reader.finish().map_err(|error| error.to_string())?;
-    Ok(live)
+    let live = decode_body(&mut reader, catalog, position).and_then(|(live, used_pages)| {
+        reader.finish()?;
+        extents.set_used(used_pages)?;
+        Ok(live)
+    });
+    live.map_err(|error| error.to_string())
 }
 
+/// The second of the pair: the pages of the consume queues.
 fn decode_body(
     reader: &mut Reader<'_>,
     catalog: &Catalog,
-    extents: &Extents,
     position: Position,
-) -> Result<Vec<(FileRecord, u64)>, DecodeError> {
+) -> Result<(LiveBytes, Vec<u32>), DecodeError> {
     let has_transactions = match reader.u64()? {
         MAGIC => true,
         MAGIC_2 => false,
@@ -147,8 +153,7 @@ fn decode_body(
         topic.set_partitions(partitions);
     }
     catalog.raise_next_number(next_number);
-    extents.set_used(used_pages);
-    Ok(live)
+    Ok((live, used_pages))
 }
 
 fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -4,7 +4,9 @@
 //! number given back is handed out again only after the next checkpoint, so the pages that the last checkpoint names
 //! are never overwritten with another partition's entries.
 
+use std::collections::BTreeMap;
 use std::io::IoSlice;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -13,6 +15,7 @@ use dashmap::DashMap;
 
 use super::PageRef;
 use super::entry::{self, Entry};
+use crate::decode::DecodeError;
 use crate::disk::{Disk, DiskFile};
 use crate::error::Error;
 use crate::poison::Poison;
@@ -35,14 +38,14 @@ pub(crate) struct Extents {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     pages_per_file: u32,
-    files: RwLock<Vec<Option<ExtentFile>>>,
+    files: RwLock<BTreeMap<u32, ExtentFile>>,
     numbers: Mutex<PageNumbers>,
     /// Pages that are not in their file yet.
     pending: DashMap<u32, Bytes>,
     writing: Mutex<()>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct ExtentFile {
     file: Arc<dyn DiskFile>,
     unsynced: bool,
@@ -51,9 +54,38 @@ struct ExtentFile {
 #[derive(Debug, Default)]
 struct PageNumbers {
     next: u32,
-    free: Vec<u32>,
+    free: Vec<Range<u32>>,
     /// Given back, but named by the last checkpoint.
     quarantined: Vec<u32>,
+}
+
+impl PageNumbers {
+    /// Takes memory for as many pages as are in use, however great their numbers: no bytes stand behind the gaps.
+    fn in_use(mut used: Vec<u32>) -> Result<Self, DecodeError> {
+        used.sort_unstable();
+        let mut numbers = Self::default();
+        for number in used {
+            if number < numbers.next || number == NO_PAGE {
+                return Err(DecodeError::Page(number));
+            }
+            if numbers.next < number {
+                numbers.free.push(numbers.next..number);
+            }
+            numbers.next = number + 1;
+        }
+        Ok(numbers)
+    }
+
+    fn allocate(&mut self) -> u32 {
+        while let Some(range) = self.free.last_mut() {
+            if let Some(number) = range.next() {
+                return number;
+            }
+            self.free.pop();
+        }
+        self.next += 1;
+        self.next - 1
+    }
 }
 
 impl Extents {
@@ -65,7 +97,7 @@ impl Extents {
             disk,
             dir,
             pages_per_file: u32::try_from(pages).expect("at most 4096"),
-            files: RwLock::new(Vec::new()),
+            files: RwLock::default(),
             numbers,
             pending: DashMap::new(),
             writing: Mutex::new(()),
@@ -73,22 +105,16 @@ impl Extents {
     }
 
     /// Tells which pages are in use after loading a snapshot; all others below the greatest are free.
-    pub(crate) fn set_used(&self, mut used: Vec<u32>) {
-        used.sort_unstable();
-        let mut numbers = self.numbers.lock().expect("no panic under this lock");
-        numbers.next = used.last().map_or(0, |last| last + 1);
-        let mut in_use = used.into_iter().peekable();
-        let gaps = |number: &u32| in_use.next_if_eq(number).is_none();
-        let free: Vec<u32> = (0..numbers.next).filter(gaps).collect();
-        numbers.free = free;
+    ///
+    /// # Errors
+    /// A page that two queues claim, or that none can have.
+    pub(crate) fn set_used(&self, used: Vec<u32>) -> Result<(), DecodeError> {
+        *self.numbers.lock().expect("no panic under this lock") = PageNumbers::in_use(used)?;
+        Ok(())
     }
 
     pub(super) fn allocate(&self) -> u32 {
-        let mut numbers = self.numbers.lock().expect("no panic under this lock");
-        numbers.free.pop().unwrap_or_else(|| {
-            numbers.next += 1;
-            numbers.next - 1
-        })
+        self.numbers.lock().expect("no panic under this lock").allocate()
     }
 
     /// Gives numbers back. Pages that still wait are written all the same: a checkpoint on its way may name them.
@@ -104,7 +130,7 @@ impl Extents {
     /// Lets the oldest `count` numbers be handed out again: no checkpoint names them any more.
     pub(crate) fn release(&self, count: usize) {
         let mut numbers = self.numbers.lock().expect("no panic under this lock");
-        let released: Vec<u32> = numbers.quarantined.drain(..count).collect();
+        let released: Vec<_> = numbers.quarantined.drain(..count).map(|number| number..number + 1).collect();
         numbers.free.extend(released);
     }
 
@@ -181,9 +207,7 @@ impl Extents {
         let file = self.file(index)?;
         file.write_all_at(&mut [IoSlice::new(page)], self.byte_offset(number))
             .map_err(|source| Error::io("write", self.path(index), source))?;
-        if let Some(Some(file)) =
-            self.files.write().expect("no panic under this lock").get_mut(index as usize)
-        {
+        if let Some(file) = self.files.write().expect("no panic under this lock").get_mut(&index) {
             file.unsynced = true;
         }
         Ok(())
@@ -198,7 +222,7 @@ impl Extents {
             let mut files = self.files.write().expect("no panic under this lock");
             let written =
                 |file: &mut ExtentFile| std::mem::take(&mut file.unsynced).then(|| Arc::clone(&file.file));
-            files.iter_mut().flatten().filter_map(written).collect()
+            files.values_mut().filter_map(written).collect()
         };
         for file in unsynced {
             poison.guard("sync the consume queues", file.sync())?;
@@ -207,14 +231,11 @@ impl Extents {
     }
 
     fn file(&self, index: u32) -> Result<Arc<dyn DiskFile>, Error> {
-        if let Some(Some(file)) = self.files.read().expect("no panic under this lock").get(index as usize) {
+        if let Some(file) = self.files.read().expect("no panic under this lock").get(&index) {
             return Ok(Arc::clone(&file.file));
         }
         let mut files = self.files.write().expect("no panic under this lock");
-        if files.len() <= index as usize {
-            files.resize(index as usize + 1, None);
-        }
-        if let Some(file) = &files[index as usize] {
+        if let Some(file) = files.get(&index) {
             return Ok(Arc::clone(&file.file));
         }
         let path = self.path(index);
@@ -227,7 +248,7 @@ impl Extents {
             }),
         };
         let file = opened.map_err(|source| Error::io("open", &path, source))?;
-        files[index as usize] = Some(ExtentFile { file: Arc::clone(&file), unsynced: false });
+        files.insert(index, ExtentFile { file: Arc::clone(&file), unsynced: false });
         Ok(file)
     }
 
@@ -260,6 +281,28 @@ impl Extents {
 mod tests {
     use super::*;
     use crate::disk::LocalDisk;
+
+    #[test]
+    fn pages_below_the_greatest_in_use_are_handed_out_before_new_ones_each_once() {
+        let mut numbers = PageNumbers::in_use(vec![5, 1, 2]).unwrap();
+        let mut handed_out: Vec<u32> = std::iter::repeat_with(|| numbers.allocate()).take(5).collect();
+        handed_out[..3].sort_unstable();
+        assert_eq!(handed_out, [0, 3, 4, 6, 7]);
+    }
+
+    #[test]
+    fn page_with_a_great_number_takes_no_memory_for_those_below() {
+        let numbers = PageNumbers::in_use(vec![NO_PAGE - 1]).unwrap();
+        assert_eq!(numbers.free.len(), 1);
+    }
+
+    #[test]
+    fn page_of_two_queues_or_of_none_is_refused() {
+        for (used, page) in [(vec![3, 7, 3], 3), (vec![NO_PAGE], NO_PAGE)] {
+            let error = PageNumbers::in_use(used).unwrap_err();
+            assert!(matches!(error, DecodeError::Page(number) if number == page), "{error}");
+        }
+    }
 
     /// A checkpoint takes the state that names the page, the topic is deleted, then the checkpoint writes the pages. A start
     /// from it must find the page: the deletion is replayed over it.
