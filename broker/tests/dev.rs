@@ -100,6 +100,22 @@ fn dev_ends_with_the_process_that_started_it() {
 }
 
 #[test]
+fn what_a_killed_one_left_is_removed_by_the_next_and_what_a_running_one_has_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let started = || {
+        let mut running = Running(onelog().arg("dev").env("TMPDIR", dir.path()).spawn().unwrap());
+        first_line(&mut BufReader::new(running.0.stdout.take().unwrap()));
+        let data = data_directory(running.0.id()).unwrap();
+        (running, data)
+    };
+    let [(killed, left), (_running, kept)] = [started(), started()];
+    drop(killed);
+    assert!(Path::new(&left).exists());
+    let _next = started();
+    assert!(!Path::new(&left).exists() && Path::new(&kept).exists());
+}
+
+#[test]
 fn topics_of_the_environment_are_there_at_the_start_and_wrong_ones_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
