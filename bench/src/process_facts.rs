@@ -1,5 +1,6 @@
 //! What the kernel says of a broker process, from `/proc/PID`. The parsers are pure; one function each reads the file.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -67,18 +68,28 @@ pub(crate) fn device_bytes_read(pid: u32) -> Result<u64> {
     number_after(&read(pid, "io")?, "read_bytes:").context("no read_bytes")
 }
 
-/// How often threads of the process went to sleep by themselves: each is a wake-up later.
+/// How often each thread went to sleep by itself, by thread id: each is a wake-up later.
+pub(crate) type Switches = BTreeMap<u32, u64>;
+
+/// The threads of the process as they are now.
 ///
 /// # Errors
 /// The process is gone.
-pub(crate) fn voluntary_switches(pid: u32) -> Result<u64> {
-    let mut sum = 0;
+pub(crate) fn voluntary_switches(pid: u32) -> Result<Switches> {
+    let mut switches = Switches::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).context("the process is gone")? {
+        let task = task?;
         // A thread that has ended meanwhile no longer wakes.
-        let Ok(text) = fs::read_to_string(task?.path().join("status")) else { continue };
-        sum += number_after(&text, "voluntary_ctxt_switches:").unwrap_or(0);
+        let Ok(text) = fs::read_to_string(task.path().join("status")) else { continue };
+        let thread = task.file_name().to_string_lossy().parse().context("a thread id is a number")?;
+        switches.insert(thread, number_after(&text, "voluntary_ctxt_switches:").unwrap_or(0));
     }
-    Ok(sum)
+    Ok(switches)
+}
+
+/// How often threads went to sleep between two looks; those that ended in between are not known of.
+pub(crate) fn switches_between(before: &Switches, after: &Switches) -> u64 {
+    after.iter().map(|(thread, count)| count - before.get(thread).unwrap_or(&0)).sum()
 }
 
 fn read(pid: u32, name: &str) -> Result<String> {
@@ -117,6 +128,14 @@ mod tests {
         assert_eq!(number_after(text, "voluntary_ctxt_switches:"), Some(42));
         assert_eq!(number_after(text, "RssAnon:"), Some(128));
         assert_eq!(number_after(text, "Pss:"), None);
+    }
+
+    #[test]
+    fn threads_that_begin_count_and_those_that_end_take_nothing_away() {
+        let before = Switches::from([(1, 10), (2, 1000)]);
+        let after = Switches::from([(1, 13), (3, 4)]);
+        assert_eq!(switches_between(&before, &after), 7);
+        assert_eq!(switches_between(&before, &before), 0);
     }
 
     #[test]

@@ -88,11 +88,19 @@ pub(super) fn run(session: &mut Session) -> Result<Vec<Figure>> {
         })?;
         figures[0].kafka = Some(took.value.median());
         if !session.options.quick {
-            let (clean, killed) = with_partitions(session, &mut kafka, KAFKA_PARTITIONS, 1)?;
-            figures[2].kafka = Some(clean.median());
-            figures[3].kafka = Some(killed.median());
-            figures[4].kafka = Some(median(&clean.accepted_milliseconds));
-            figures[5].kafka = Some(median(&killed.accepted_milliseconds));
+            match with_partitions(session, &mut kafka, KAFKA_PARTITIONS, 1) {
+                Ok((clean, killed)) => {
+                    figures[2].kafka = Some(clean.median());
+                    figures[3].kafka = Some(killed.median());
+                    figures[4].kafka = Some(median(&clean.accepted_milliseconds));
+                    figures[5].kafka = Some(median(&killed.accepted_milliseconds));
+                }
+                // It ends itself when its controller does not answer in time, as it may after a kill.
+                Err(error) => {
+                    let first_line = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
+                    figures[2..].iter_mut().for_each(|figure| figure.note += &format!("; {first_line}"));
+                }
+            }
         }
     }
     Ok(figures)

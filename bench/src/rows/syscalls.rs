@@ -155,7 +155,8 @@ fn wake_ups(session: &mut Session, broker: &Broker, partitions: u32) -> Result<f
         std::thread::sleep(time);
         let before = process_facts::voluntary_switches(broker.pid()?)?;
         std::thread::sleep(time);
-        let switches = process_facts::voluntary_switches(broker.pid()?)? - before;
+        let after = process_facts::voluntary_switches(broker.pid()?)?;
+        let switches = process_facts::switches_between(&before, &after);
         topics.delete(broker.address())?;
         Ok(switches as f64 / time.as_secs_f64())
     })?;
