@@ -7,30 +7,35 @@ use crate::position::Offset;
 /// No epoch.
 const UNDEFINED: i32 = -1;
 
-/// Epoch starts in increasing order. Most partitions have one.
+/// The epochs of a partition; one word until the first begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct LeaderEpochs(Vec<(i32, Offset)>);
+pub(crate) struct LeaderEpochs(Option<Box<Starts>>);
+
+/// In increasing order. Most partitions that were written to have one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Starts(Vec<(i32, Offset)>);
 
 impl LeaderEpochs {
     pub(crate) fn from_entries(entries: Vec<(i32, Offset)>) -> Self {
-        Self(entries)
+        Self((!entries.is_empty()).then(|| Box::new(Starts(entries))))
     }
 
     pub(crate) fn entries(&self) -> &[(i32, Offset)] {
-        &self.0
+        self.0.as_ref().map_or(&[], |starts| &starts.0)
     }
 
     /// The epoch of the last batch, 0 before the first.
     pub(crate) fn latest(&self) -> i32 {
-        self.0.last().map_or(0, |(epoch, _)| *epoch)
+        self.entries().last().map_or(0, |(epoch, _)| *epoch)
     }
 
     /// Notes that `epoch` writes at `offset`; the first such offset counts. Epochs that nothing was written in are forgotten
     /// (`LeaderEpochFileCache.assign`).
     pub(crate) fn assign(&mut self, epoch: i32, offset: Offset) {
-        if self.0.last().is_none_or(|(last, _)| *last < epoch) {
-            while self.0.pop_if(|(_, start)| *start >= offset).is_some() {}
-            self.0.push((epoch, offset));
+        if self.entries().last().is_none_or(|(last, _)| *last < epoch) {
+            let Starts(starts) = &mut **self.0.get_or_insert_default();
+            while starts.pop_if(|(_, start)| *start >= offset).is_some() {}
+            starts.push((epoch, offset));
         }
     }
 
@@ -44,8 +49,9 @@ impl LeaderEpochs {
         if requested == current {
             return (current, log_end);
         }
-        let after = self.0.partition_point(|(epoch, _)| *epoch <= requested);
-        match (after.checked_sub(1).map(|at| self.0[at]), self.0.get(after)) {
+        let entries = self.entries();
+        let after = entries.partition_point(|(epoch, _)| *epoch <= requested);
+        match (after.checked_sub(1).map(|at| entries[at]), entries.get(after)) {
             (_, None) => (-1, -1),
             (None, Some((_, start))) => (requested, *start),
             (Some((epoch, _)), Some((_, next_start))) => (epoch, *next_start),
@@ -54,10 +60,11 @@ impl LeaderEpochs {
 
     /// Forgets epochs that ended at or below `log_start`; the one that covers it begins there now.
     pub(crate) fn truncate_front(&mut self, log_start: Offset) {
-        let covering = self.0.partition_point(|(_, start)| *start <= log_start);
+        let Some(Starts(starts)) = self.0.as_deref_mut() else { return };
+        let covering = starts.partition_point(|(_, start)| *start <= log_start);
         if covering > 0 {
-            self.0.drain(..covering - 1);
-            self.0[0].1 = log_start;
+            starts.drain(..covering - 1);
+            starts[0].1 = log_start;
         }
     }
 }

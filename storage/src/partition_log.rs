@@ -38,6 +38,9 @@ pub struct PartitionLog {
     state: Mutex<PartitionState>,
 }
 
+/// Idle partitions are held by the hundred thousand.
+const _: () = assert!(size_of::<PartitionLog>() <= 240);
+
 /// What the append lock and readers change or search.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PartitionState {
