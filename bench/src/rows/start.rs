@@ -97,8 +97,9 @@ pub(super) fn run(session: &mut Session) -> Result<Vec<Figure>> {
                 }
                 // It ends itself when its controller does not answer in time, as it may after a kill.
                 Err(error) => {
-                    let first_line = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
-                    figures[2..].iter_mut().for_each(|figure| figure.note += &format!("; {first_line}"));
+                    let text = format!("{error:#}");
+                    let reason = text.split([';', '\n']).next().unwrap_or_default();
+                    figures[2..].iter_mut().for_each(|figure| figure.note += &format!("; {reason}"));
                 }
             }
         }
