@@ -14,7 +14,8 @@ use std::sync::Arc;
 use storage::disk::LocalDisk;
 use storage::{Append, Configs, FlushMode, Store, StoreConfig};
 use support::cleaned::{
-    self, Table, configs, drop_projections, has_rewrite_files, is_rewrite_file, open_on, partition, table,
+    self, Table, configs, drop_projections, has_rewrite_files, is_rewrite_file, left_by_power_cuts, open_on,
+    partition, table,
 };
 use support::simulated_disk::SimulatedDisk;
 use support::{Random, SMALL_FILE, append, batch, config, keyed_batch, open, read_all};
@@ -211,13 +212,8 @@ fn power_can_go_at_any_step_of_a_compaction_or_rewrite() {
         let disk = SimulatedDisk::default();
         let (keyed, durable) = script(disk.clone(), cut);
         let at_cut = disk.at_cut().unwrap();
-        for pattern in 0..3_u64 {
-            let mut random = Random(cut * 4 + pattern);
-            let crashed = at_cut.crash(|| pattern == 1 || (pattern == 2 && random.coin()));
+        for (pattern, crashed) in left_by_power_cuts(&at_cut, cut).into_iter().enumerate() {
             rewritten += u32::from(has_rewrite_files(&crashed));
-            if random.below(4) == 0 {
-                drop_projections(&crashed);
-            }
             let store = open_on(&crashed);
             if store.topic("c").is_none() {
                 assert_eq!(durable, 1, "cut {cut} pattern {pattern}: the topic is gone");

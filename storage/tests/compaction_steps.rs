@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use storage::{CompactionLimits, Configs, Store, StoreConfig};
 use support::cleaned::{
-    Table, configs, drop_projections, has_rewrite_files, partition, store_config, table, try_open_on,
+    Table, configs, has_rewrite_files, left_by_power_cuts, partition, store_config, table, try_open_on,
 };
 use support::simulated_disk::{Faults, SimulatedDisk};
 use support::{Random, append, batch, keyed_batch};
@@ -79,13 +79,8 @@ fn cut_before(cut: u64, faults: Faults) -> SimulatedDisk {
 /// Of three disks that may be left of it, what is wrong with the first that is.
 fn check(at_cut: &SimulatedDisk, cut: u64, expected: &[Table; 3]) -> Result<u32, String> {
     let mut rewritten = 0;
-    for pattern in 0..3_u64 {
-        let mut random = Random(cut * 4 + pattern);
-        let crashed = at_cut.crash(|| pattern == 1 || (pattern == 2 && random.coin()));
+    for (pattern, crashed) in left_by_power_cuts(at_cut, cut).into_iter().enumerate() {
         rewritten += u32::from(has_rewrite_files(&crashed));
-        if random.below(4) == 0 {
-            drop_projections(&crashed);
-        }
         let when = |what: &str| format!("cut {cut} pattern {pattern}: {what}");
         let store = try_open_on(&crashed, limited()).map_err(|error| when(&error.to_string()))?;
         if tables(&store) != *expected {

@@ -15,7 +15,9 @@ use protocol::record_batch::RecordBatchView;
 use protocol::record_batch_builder::RecordBatchBuilder;
 use protocol::record_set::records;
 use storage::{Configs, Store, ValidBatch};
-use support::cleaned::{Table, configs, drop_projections, has_rewrite_files, open_on, partition, put};
+use support::cleaned::{
+    Table, configs, drop_projections, has_rewrite_files, left_by_power_cuts, open_on, partition, put,
+};
 use support::simulated_disk::SimulatedDisk;
 use support::{Random, append, append_verified, batch, keyed_batch, marker, read_all};
 use uuid::Uuid;
@@ -276,13 +278,8 @@ fn power_can_go_at_any_step_and_no_transaction_is_torn() {
         let disk = SimulatedDisk::default();
         let (run, durable) = script(disk.clone(), cut);
         let at_cut = disk.at_cut().unwrap();
-        for pattern in 0..3_u64 {
-            let mut random = Random(cut * 4 + pattern);
-            let crashed = at_cut.crash(|| pattern == 1 || (pattern == 2 && random.coin()));
+        for (pattern, crashed) in left_by_power_cuts(&at_cut, cut).into_iter().enumerate() {
             rewritten += u32::from(has_rewrite_files(&crashed));
-            if random.below(4) == 0 {
-                drop_projections(&crashed);
-            }
             let store = open_on(&crashed);
             if store.topic("c").is_none() {
                 assert_eq!(durable, 0, "cut {cut} pattern {pattern}: the topic is gone");

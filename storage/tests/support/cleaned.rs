@@ -10,7 +10,7 @@ use storage::disk::Disk;
 use storage::{Configs, FlushMode, OpenError, PartitionLog, Store, StoreConfig};
 
 use super::simulated_disk::SimulatedDisk;
-use super::{SMALL_FILE, config, open, read_all};
+use super::{Random, SMALL_FILE, config, open, read_all};
 
 /// The newest value of each key.
 pub type Table = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -52,6 +52,19 @@ pub fn drop_projections(disk: &SimulatedDisk) {
             disk.remove(&path).unwrap();
         }
     }
+}
+
+/// What three power cuts at the same moment may leave of a disk: nothing that was not synced, all of it, or some of it; with
+/// or without what a start can make again.
+pub fn left_by_power_cuts(at_cut: &SimulatedDisk, cut: u64) -> [SimulatedDisk; 3] {
+    [0, 1, 2].map(|pattern| {
+        let mut random = Random(cut * 4 + pattern);
+        let left = at_cut.crash(|| pattern == 1 || (pattern == 2 && random.coin()));
+        if random.below(4) == 0 {
+            drop_projections(&left);
+        }
+        left
+    })
 }
 
 /// A record without a value removes.
