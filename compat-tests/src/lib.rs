@@ -11,6 +11,7 @@ pub mod client;
 pub mod clock;
 pub mod differential;
 pub mod driver;
+pub mod http;
 pub mod layout;
 pub mod load;
 pub mod process;

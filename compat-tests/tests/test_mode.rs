@@ -1,17 +1,16 @@
 //! The control API of test mode, seen by real clients: each fault family and each verb changes what they meet, and they come out of it
 //! as their libraries promise. Only ever aimed at Onelog.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use compat_tests::broker::{Broker, BrokerKind, Identity};
 use compat_tests::client::{Client, JAVA_4_3_1, KAFKA_PYTHON, LIBRDKAFKA};
-use compat_tests::clock;
 use compat_tests::driver::Driver;
 use compat_tests::record::{Delivery, Record};
 use compat_tests::verbs::{Membership, ProduceOptions, group_poll};
+use compat_tests::{clock, http};
 use serde_json::{Value, json};
 
 const SESSION: Membership = Membership::Classic { session: Duration::from_secs(10) };
@@ -48,7 +47,7 @@ impl Stage {
     }
 
     fn control(&self, method: &str, path: &str, body: &str) -> Result<Value> {
-        let (status, json) = http(self.admin, method, path, body)?;
+        let (status, json) = control(self.admin, method, path, body)?;
         ensure!(status == 200, "{method} {path} is answered with {status}: {json}");
         Ok(json)
     }
@@ -88,18 +87,9 @@ impl Stage {
     }
 }
 
-fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, Value)> {
-    let mut stream = TcpStream::connect(address)?;
-    let length = body.len();
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    let status = head.split(' ').nth(1).context("no status")?.parse()?;
-    Ok((status, serde_json::from_str(body)?))
+fn control(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, Value)> {
+    let (status, body) = http::request(address, method, path, body)?;
+    Ok((status, serde_json::from_str(&body)?))
 }
 
 /// Errors, lost and late answers of Produce: the idempotent producer gets through, and the record is there once.
@@ -191,7 +181,7 @@ fn groups_recover(stage: &mut Stage) -> Result<()> {
     }
     let generation = |stage: &Stage, limit: Duration| -> Result<Option<i64>> {
         let path = format!("/test/groups/g/wait?state=Stable&members=1&timeout_ms={}", limit.as_millis());
-        let (status, group) = http(stage.admin, "GET", &path, "")?;
+        let (status, group) = control(stage.admin, "GET", &path, "")?;
         ensure!(status == 200 || status == 408, "{path} is answered with {status}: {group}");
         Ok(group["generation"].as_i64())
     };
@@ -214,7 +204,7 @@ fn groups_recover(stage: &mut Stage) -> Result<()> {
     })?
     .context("no heartbeat met its error")?;
     let second = again(stage, &mut member, first)?.context("the member did not join anew")?;
-    let (_, refused) = http(stage.admin, "POST", "/test/members/g/nobody/expire", "")?;
+    let (_, refused) = control(stage.admin, "POST", "/test/members/g/nobody/expire", "")?;
     let sentence = refused["error"].as_str().context("a sentence")?;
     let id = sentence.rsplit(' ').next().context("the member's id")?;
     stage.control("POST", &format!("/test/members/g/{id}/expire"), "")?;
@@ -304,7 +294,7 @@ fn a_control_call_without_test_mode_harms_no_data() -> Result<()> {
         ("POST", "/test/max-versions", r#"{"profile": "kafka-2.1"}"#),
         ("POST", "/test/clock", r#"{"advance_ms": 1000000000000}"#),
     ] {
-        let (status, json) = http(broker.admin()?, method, path, body)?;
+        let (status, json) = control(broker.admin()?, method, path, body)?;
         ensure!(
             status == 403 && json["error"].as_str().is_some_and(|it| it.contains("--test-mode")),
             "{path}: {json}"

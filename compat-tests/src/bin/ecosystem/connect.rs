@@ -3,16 +3,16 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use compat_tests::broker::{Broker, BrokerKind};
+use compat_tests::http;
 
 use crate::program::{Folder, Program};
 use crate::records::{self, Isolation, Reader};
-use crate::rest;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const TOPIC: &str = "connect-lines";
@@ -203,9 +203,9 @@ impl Worker {
         let configs: serde_json::Map<String, serde_json::Value> =
             configs.iter().map(|(key, value)| ((*key).to_owned(), value.clone().into())).collect();
         let body = serde_json::json!({ "name": name, "config": configs }).to_string();
-        let port = self.port;
+        let address = self.address();
         self.program.until("a connector that is created", LIMIT, || {
-            let Ok((status, answer)) = rest::request(port, "POST", "/connectors", &body) else {
+            let Ok((status, answer)) = http::request(address, "POST", "/connectors", &body) else {
                 return Ok(None);
             };
             let again = status == 409 || status >= 500 || status == 404;
@@ -214,8 +214,12 @@ impl Worker {
         })
     }
 
+    fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
     fn get(&self, path: &str) -> Result<String> {
-        let (status, answer) = rest::request(self.port, "GET", path, "")?;
+        let (status, answer) = http::request(self.address(), "GET", path, "")?;
         ensure!(status == 200, "GET {path} is answered {status}: {answer}");
         Ok(answer)
     }

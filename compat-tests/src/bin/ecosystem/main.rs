@@ -11,7 +11,6 @@ mod kcat;
 mod mirror;
 mod program;
 mod records;
-mod rest;
 mod streams;
 
 use std::io::Write as _;

@@ -1,4 +1,5 @@
-//! The few requests that Connect's REST interface gets here; HTTP/1.1 by hand, one connection per request.
+//! The few HTTP requests that are made here, of Connect's REST interface and of a broker's control API: HTTP/1.1 by hand, one
+//! connection per request.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -9,12 +10,15 @@ use anyhow::{Context as _, Result};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The status and the body.
-pub(crate) fn request(port: u16, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), LIMIT)?;
+///
+/// # Errors
+/// Nobody listens there, no answer comes within a minute, or what comes is not HTTP.
+pub fn request(address: SocketAddr, method: &str, path: &str, body: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
