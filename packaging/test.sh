@@ -7,9 +7,10 @@ if [ "$(id -u)" != 0 ]; then
     echo "chroot needs root: run this as root" >&2
     exit 1
 fi
-# A network of its own, as a container has: the modules' ports are free and stay so.
-if [ -z "${IN_OWN_NETWORK:-}" ]; then
-    exec env IN_OWN_NETWORK=yes unshare --net bash "$0" "$@"
+# Namespaces of its own, as a container has: the modules' ports are free and stay so, and nobody else ever sees what is mounted in
+# the chroot, so that removing a directory that a killed run left behind cannot reach the machine's /dev.
+if [ -z "${IN_OWN_NAMESPACES:-}" ]; then
+    exec env IN_OWN_NAMESPACES=yes unshare --net --mount bash "$0" "$@"
 fi
 python3 - <<'PYTHON'
 import fcntl, socket, struct
