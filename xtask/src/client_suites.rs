@@ -14,6 +14,7 @@ const ALL: &[(&str, &[(&str, &str)])] = &[
     ("franz-go", &[]),
     ("franz-go", &[("KGO_TEST_CHAOS", "1")]),
     ("kafka-go", &[]),
+    ("verifier", &[]),
     ("ecosystem", &[]),
 ];
 
