@@ -29,7 +29,7 @@ use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData
 use protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
 };
-use protocol::messages::{ApiKey, ProduceRequest, ProduceResponse};
+use protocol::messages::{ApiKey, ProduceRequest, ProduceResponse, TopicName};
 use protocol::{ErrorCode, StrBytes, layouts};
 use storage::{Append, AppendError, Appended, PartitionLog, Position, Submitted, Topic};
 
@@ -190,7 +190,9 @@ struct Sender<'a> {
 impl Sender<'_> {
     fn topic(&self, index: usize, data: TopicProduceData, pending: &mut Pending) -> TopicProduceResponse {
         let target = self.target(&data);
-        let response = TopicProduceResponse::default().with_name(data.name).with_topic_id(data.topic_id);
+        // Its own: what waits for the disk must not hold the request's bytes, or the next ones are read into new memory.
+        let name = TopicName(StrBytes::from_string(data.name.to_string()));
+        let response = TopicProduceResponse::default().with_name(name).with_topic_id(data.topic_id);
         let mut partitions = Vec::with_capacity(data.partition_data.len());
         let mut refused = 0;
         for (place, partition) in data.partition_data.into_iter().enumerate() {

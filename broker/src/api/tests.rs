@@ -91,8 +91,8 @@ impl Client {
         Self { broker: reopened(&config), connection, client_id, _dir }
     }
 
-    /// Sends a body as it is.
-    fn send(&self, key: ApiKey, version: i16, body: &[u8]) -> Result<Answer, Refused> {
+    /// A body as it is, behind a header.
+    fn frame(&self, key: ApiKey, version: i16, body: &[u8]) -> Bytes {
         let flexible = find(key as i16).is_some_and(|entry| entry.layout.is_flexible(version));
         let mut frame = BytesMut::new();
         frame.put_i16(key as i16);
@@ -104,7 +104,11 @@ impl Client {
             frame.put_u8(0);
         }
         frame.put_slice(body);
-        dispatch(&self.broker, &self.connection, frame.freeze())
+        frame.freeze()
+    }
+
+    fn send(&self, key: ApiKey, version: i16, body: &[u8]) -> Result<Answer, Refused> {
+        dispatch(&self.broker, &self.connection, self.frame(key, version, body))
     }
 
     fn reply<Q: Encodable>(&self, key: ApiKey, version: i16, request: &Q) -> Reply {

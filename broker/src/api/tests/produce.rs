@@ -1,12 +1,13 @@
 //! Produce: outcomes per partition, acknowledgement, idempotence.
 
-use protocol::ErrorCode;
+use bytes::BytesMut;
 use protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::messages::{ApiKey, ListGroupsRequest, ProduceRequest, ProduceResponse, TransactionalId};
 use protocol::record_batch_builder::RecordBatchBuilder;
+use protocol::{Encodable as _, ErrorCode};
 use uuid::Uuid;
 
-use super::{Client, batch, decoded, finished, produce_request, topic_name};
+use super::{Client, batch, decoded, dispatch, finished, produce_request, topic_name};
 use crate::api::Reply;
 
 fn data(partition: i32, values: &[&str]) -> PartitionProduceData {
@@ -122,6 +123,21 @@ fn acks_all_is_answered_once_the_batch_is_durable() {
     assert_eq!((answered.error_code, answered.base_offset, answered.log_append_time_ms), (0, 0, -1));
     assert_eq!(answered.log_start_offset, 0);
     assert_eq!(client.broker.store.topic("t").unwrap().partition(0).unwrap().high_watermark(), 2);
+}
+
+/// Else each further request of the connection would be read into memory of its own.
+#[test]
+fn an_answer_that_waits_for_the_disk_holds_nothing_of_its_request() {
+    let client = Client::with_config(&[("onelog.flush", "sync")]);
+    client.create("t", 1, &[]);
+    let large = batch(&["v".repeat(20_000).as_str()]);
+    let mut body = BytesMut::new();
+    produce_request(-1, "t", 0, large).encode(&mut body, 9).unwrap();
+    let frame = client.frame(ApiKey::Produce, 9, &body);
+    let answer = dispatch(&client.broker, &client.connection, frame.clone()).unwrap();
+    assert!(frame.is_unique(), "{:?}", answer.reply);
+    let response: ProduceResponse = decoded(finished(answer.reply), 9);
+    assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
 }
 
 #[test]
