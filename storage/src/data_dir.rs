@@ -129,13 +129,7 @@ impl DataDir {
 
     /// Lays out a new directory with this identity.
     pub(crate) fn create(&self, disk: &dyn Disk, format: Format) -> Result<Format, OpenError> {
-        let file_size = format.file_size;
-        if !(64 * 1024..=u64::from(u32::MAX)).contains(&file_size) || !file_size.is_multiple_of(4096) {
-            let what = format!(
-                "commitlog file size is {file_size} bytes; it must be a multiple of 4096 between 65536 and 4294963200"
-            );
-            return Err(OpenError::Config(what));
-        }
+        check_file_size(format.file_size).map_err(OpenError::Config)?;
         for dir in [self.commit_log(), self.consume_queue(), self.snapshots()] {
             disk.create_dir_all(&dir).map_err(|error| Error::io("create", &dir, error))?;
         }
@@ -161,10 +155,9 @@ impl DataDir {
         if crc32c::crc32c(&bytes[..FORMAT_LEN - 4]) != four(FORMAT_LEN - 4) {
             return Err(corrupt("CRC of the format file does not match").into());
         }
-        Ok(Format {
-            store_id: Uuid::from_bytes(bytes[12..28].try_into().expect("16 bytes")),
-            file_size: u64::from_be_bytes(bytes[28..36].try_into().expect("8 bytes")),
-        })
+        let file_size = u64::from_be_bytes(bytes[28..36].try_into().expect("8 bytes"));
+        check_file_size(file_size).map_err(|what| corrupt(&what))?;
+        Ok(Format { store_id: Uuid::from_bytes(bytes[12..28].try_into().expect("16 bytes")), file_size })
     }
 
     /// Whether the last process did not close the store.
@@ -196,6 +189,15 @@ impl DataDir {
     fn sync(&self, disk: &dyn Disk) -> Result<(), Error> {
         disk.sync_dir(&self.root).map_err(|error| Error::io("sync", &self.root, error))
     }
+}
+
+fn check_file_size(file_size: u64) -> Result<(), String> {
+    if (64 * 1024..=u64::from(u32::MAX)).contains(&file_size) && file_size.is_multiple_of(4096) {
+        return Ok(());
+    }
+    Err(format!(
+        "commitlog file size is {file_size} bytes; it must be a multiple of 4096 between 65536 and 4294963200"
+    ))
 }
 
 fn encode_format(format: Format) -> Vec<u8> {

@@ -55,6 +55,8 @@ pub(crate) enum FileHeaderError {
     Position { found: u64, named: u64 },
     #[error("file has {found} bytes, expected {expected}")]
     Length { found: u64, expected: u64 },
+    #[error("header says {found} bytes, the format file {expected}")]
+    Size { found: u64, expected: u64 },
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -161,7 +163,7 @@ impl MappedFile {
                 return Err(wrong_length(size));
             }
         } else if file.len() != size {
-            return Err(wrong_length(size));
+            return Err(wrong_size(&*file, base, size).unwrap_or_else(|| wrong_length(size)));
         }
         let header = file.read(0, USED)?;
         let (incarnation, length) = decode_header(&header, base)?;
@@ -230,6 +232,12 @@ impl MappedFile {
     pub(crate) fn zero_from(&self, position: Position) -> io::Result<()> {
         self.file.zero(position.0 - self.base.0, self.end().0 - position.0)
     }
+}
+
+/// A whole header that disagrees with the format file: no creation that was cut short leaves one.
+fn wrong_size(file: &dyn DiskFile, base: Position, expected: u64) -> Option<FileHeaderError> {
+    let (_, found) = decode_header(&file.read(0, USED).ok()?, base).ok()?;
+    (found != expected).then_some(FileHeaderError::Size { found, expected })
 }
 
 fn encode_header(base: Position, incarnation: u32, size: u64) -> Vec<u8> {

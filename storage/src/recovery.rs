@@ -69,6 +69,11 @@ pub(crate) fn recover(
 
     let clean = checkpoint.is_some_and(|slot| slot.clean) && !was_running && base.is_some();
     let new = files.is_empty() && checkpoint.is_none();
+    if new && format.file_size != config.file_size {
+        // No file has the length of the format file yet: the one that is asked for now counts.
+        let format = dir.create(&*disk, Format { file_size: config.file_size, ..format })?;
+        return recover(config, disk, clock, dir, format, was_running);
+    }
     let mut recovered = Recovered { clean: clean || new, ..Recovered::default() };
     let base = base.map(|(position, _)| position);
     let start = base.unwrap_or_else(|| files.first_frame());

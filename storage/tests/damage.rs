@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use storage::disk::LocalDisk;
-use storage::{Configs, Error, FlushMode, PartitionLog, ReadError, ReadRequest, Store};
-use support::{append, batch, config, open, read_all};
+use storage::{Configs, Error, FlushMode, OpenError, PartitionLog, ReadError, ReadRequest, Store};
+use support::{SMALL_FILE, append, batch, config, open, read_all};
 use uuid::Uuid;
 
 const VALUE_LEN: usize = 300;
@@ -145,6 +145,51 @@ fn a_damaged_queue_entry_hides_nothing() {
 }
 
 /// Whatever wrote it knew how to make the CRCs match.
+/// Has the format file of `dir` say that commitlog files have `size` bytes.
+fn forge_file_size(dir: &Path, size: u64) {
+    let path = dir.join("format");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[28..36].copy_from_slice(&size.to_be_bytes());
+    let crc = crc32c::crc32c(&bytes[..36]);
+    bytes[36..].copy_from_slice(&crc.to_be_bytes());
+    std::fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn a_file_size_that_no_file_has_is_damage_and_the_log_stays() {
+    for (size, accused) in [(2 * SMALL_FILE, "commitlog"), (u64::from(u32::MAX), "format"), (0, "format")] {
+        let dir = tempfile::tempdir().unwrap();
+        filled(dir.path()).0.close().unwrap();
+        forge_file_size(dir.path(), size);
+        // Without it nothing else tells that the log is not new.
+        std::fs::remove_file(dir.path().join("checkpoint")).unwrap();
+        let whole = std::fs::read(log_file(dir.path())).unwrap();
+        match open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Os)) {
+            Err(OpenError::Log(Error::Corrupt { file, .. })) => {
+                assert!(file.to_string_lossy().contains(accused), "{size}: {}", file.display());
+            }
+            other => panic!("{size}: {:?}", other.map(|(_, recovered)| recovered)),
+        }
+        assert_eq!(std::fs::read(log_file(dir.path())).unwrap(), whole, "{size}");
+    }
+}
+
+#[test]
+fn a_log_without_files_gets_files_of_the_configured_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let opened = || open(Arc::new(LocalDisk), config(dir.path(), FlushMode::Os)).unwrap().0;
+    let (before, first) = (opened().cluster_id(), log_file(dir.path()));
+    std::fs::remove_file(&first).unwrap();
+    forge_file_size(dir.path(), 0xffff_f000);
+    assert_eq!(opened().cluster_id(), before);
+    assert_eq!(std::fs::metadata(&first).unwrap().len(), SMALL_FILE);
+    // The first file's creation was cut short: its header is not there.
+    std::fs::write(&first, vec![0; 8192]).unwrap();
+    forge_file_size(dir.path(), 0xffff_f000);
+    opened();
+    assert_eq!(std::fs::metadata(&first).unwrap().len(), SMALL_FILE);
+}
+
 #[test]
 fn a_topic_frame_of_too_many_partitions_is_refused_before_memory_is_taken_for_them() {
     const TOPIC_FRAME: usize = 4096;

@@ -15,6 +15,13 @@ fn topic_with_the_greatest_number_in_a_forged_snapshot_does_not_stop_the_start()
 }
 
 #[test]
+fn forged_file_size_of_a_log_that_is_gone_takes_no_memory() {
+    recovery::run(&[
+        6, 0, 5, 16, 0, 1, 255, 255, 255, 255, 255, 255, 255, 16, 0, 1, 188, 188, 188, 255, 0, 7,
+    ]);
+}
+
+#[test]
 fn mutated_directories_never_stop_the_process() {
     let (seeds, mut random) = (recovery::seeds(), Random(1));
     for _ in 0..60 {

@@ -218,7 +218,8 @@ impl LogFiles {
     /// Refuses a directory whose checkpoint speaks of positions that no file holds.
     pub(super) fn check_holds(&self, checkpoint: Option<&Checkpoint>) -> Result<(), Error> {
         let Some(checkpoint) = checkpoint else { return Ok(()) };
-        let end = self.files.appended.values().next_back().map_or(Position(0), |file| file.end());
+        let last = self.files.appended.values().next_back();
+        let end = last.ok_or_else(|| missing(&self.dir, checkpoint.begin))?.end();
         for position in [checkpoint.begin, checkpoint.position, checkpoint.durable] {
             if self.at(position).is_none() && position != end {
                 return Err(missing(&self.dir, Position(position.0 / self.size * self.size)));
@@ -373,7 +374,7 @@ fn was_never_used(error: &FileHeaderError, follows: bool, base: Position) -> boo
     match error {
         FileHeaderError::Magic | FileHeaderError::Length { .. } => follows || base.0 == 0,
         FileHeaderError::Crc => follows,
-        FileHeaderError::Position { .. } | FileHeaderError::Io(_) => false,
+        FileHeaderError::Position { .. } | FileHeaderError::Size { .. } | FileHeaderError::Io(_) => false,
     }
 }
 
