@@ -114,9 +114,9 @@ impl Entry {
     }
 }
 
-/// A whole page; slots without an entry are zero.
+/// A page as far as it has entries; the slots behind them are zero.
 pub(super) fn encode_page(topic: u32, partition: u32, entries: &[Entry]) -> Bytes {
-    let mut page = BytesMut::with_capacity(PAGE_LEN);
+    let mut page = BytesMut::with_capacity(PAGE_HEADER_LEN + entries.len() * ENTRY_LEN);
     page.put_u32(PAGE_MAGIC);
     page.put_u32(topic);
     page.put_u32(partition);
@@ -124,7 +124,6 @@ pub(super) fn encode_page(topic: u32, partition: u32, entries: &[Entry]) -> Byte
     for entry in entries {
         page.put_slice(&entry.encode());
     }
-    page.resize(PAGE_LEN, 0);
     page.freeze()
 }
 

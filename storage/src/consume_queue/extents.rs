@@ -31,6 +31,10 @@ pub(crate) const NO_PAGE: u32 = u32::MAX;
 const MAX_PAGES_PER_FILE: u64 = 4096;
 /// Pages that may wait for the background writer; the appender writes them itself beyond that.
 const PENDING_LIMIT: usize = 16 * 1024;
+/// Neighbours that are written in one go.
+const PAGES_PER_WRITE: usize = 256;
+/// What a page is filled up with.
+static ZEROES: [u8; PAGE_LEN] = [0; PAGE_LEN];
 
 /// All extent files of a store.
 #[derive(Debug)]
@@ -40,7 +44,7 @@ pub(crate) struct Extents {
     pages_per_file: u32,
     files: RwLock<BTreeMap<u32, ExtentFile>>,
     numbers: Mutex<PageNumbers>,
-    /// Pages that are not in their file yet.
+    /// Pages that are not in their file yet, without the zeroes at their ends.
     pending: DashMap<u32, Bytes>,
     writing: Mutex<()>,
 }
@@ -189,23 +193,36 @@ impl Extents {
             .map_err(|source| Error::io("read", self.path(self.file_of(number)), source))
     }
 
-    /// Writes the pages that wait.
+    /// Writes the pages that wait, neighbours together.
     pub(crate) fn write_pending(&self) -> Result<(), Error> {
         // One writer at a time: an older copy of a page must not overtake a newer one.
         let _one_writer = self.writing.lock().expect("no panic under this lock");
-        let numbers: Vec<u32> = self.pending.iter().map(|page| *page.key()).collect();
-        for number in &numbers {
-            let Some(page) = self.pending.get(number).map(|page| page.value().clone()) else { continue };
-            self.write(*number, &page)?;
-            self.pending.remove_if(number, |_, current| current.as_ptr() == page.as_ptr());
+        let mut pages: Vec<(u32, Bytes)> =
+            self.pending.iter().map(|page| (*page.key(), page.value().clone())).collect();
+        pages.sort_unstable_by_key(|(number, _)| *number);
+        let are_neighbours = |(before, _): &(u32, Bytes), (next, _): &(u32, Bytes)| {
+            before + 1 == *next && self.file_of(*before) == self.file_of(*next)
+        };
+        for run in pages.chunk_by(are_neighbours).flat_map(|run| run.chunks(PAGES_PER_WRITE)) {
+            self.write(run)?;
+            for (number, page) in run {
+                self.pending.remove_if(number, |_, current| current.as_ptr() == page.as_ptr());
+            }
         }
         Ok(())
     }
 
-    fn write(&self, number: u32, page: &Bytes) -> Result<(), Error> {
-        let index = self.file_of(number);
+    /// Writes neighbours of one file, each to the end of its page.
+    fn write(&self, run: &[(u32, Bytes)]) -> Result<(), Error> {
+        let Some((first, _)) = run.first() else { return Ok(()) };
+        let index = self.file_of(*first);
         let file = self.file(index)?;
-        file.write_all_at(&mut [IoSlice::new(page)], self.byte_offset(number))
+        let mut slices: Vec<IoSlice<'_>> = run
+            .iter()
+            .flat_map(|(_, page)| [IoSlice::new(page), IoSlice::new(&ZEROES[page.len()..])])
+            .filter(|slice| !slice.is_empty())
+            .collect();
+        file.write_all_at(&mut slices, self.byte_offset(*first))
             .map_err(|source| Error::io("write", self.path(index), source))?;
         if let Some(file) = self.files.write().expect("no panic under this lock").get_mut(&index) {
             file.unsynced = true;
