@@ -16,8 +16,8 @@ use crate::error::Error;
 use crate::position::Offset;
 
 pub(crate) use entry::Entry;
-pub(crate) use extents::Extents;
 use extents::{ENTRIES_PER_PAGE, NO_PAGE};
+pub(crate) use extents::{Extents, PAGE_LEN};
 pub(crate) use inspected::NamedPage;
 
 /// A full page in an extent file, with what searches need to know without reading it.

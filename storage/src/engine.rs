@@ -54,6 +54,8 @@ pub(crate) struct Engine {
     closed: AtomicBool,
     /// Sequence and position of the last checkpoint; held while one is written.
     pub(crate) last_checkpoint: Mutex<(u64, Position)>,
+    /// What that checkpoint wrote beside the log, bytes; 0 before the first.
+    pub(crate) checkpoint_cost: AtomicU64,
     /// When silent producers are looked for next, ms.
     pub(crate) next_producer_expiry_ms: AtomicI64,
     listener: Listener,
@@ -100,6 +102,7 @@ impl Engine {
             settled: RwLock::default(),
             closed: AtomicBool::new(false),
             last_checkpoint: Mutex::new(parts.last_checkpoint),
+            checkpoint_cost: AtomicU64::new(0),
             next_producer_expiry_ms: AtomicI64::new(next_expiry_ms),
             listener,
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::checkpoint::Checkpoint;
+use crate::consume_queue::PAGE_LEN;
 use crate::data_dir::write_atomically;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -27,6 +28,11 @@ pub(crate) const PRODUCER_EXPIRY_INTERVAL_MS: i64 = 600_000;
 const RETRY: Duration = Duration::from_millis(500);
 /// Between two looks at the disk while nothing is appended.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// A checkpoint waits for so many times as many bytes of log as the last one wrote beside it.
+const COST_FACTOR: u64 = 8;
+/// But for no more than so many times the configured bytes.
+const MOST_INTERVALS: u64 = 16;
 
 /// Runs until the store is closed. All but sleeps while nothing is appended.
 pub(crate) fn run(engine: &Arc<Engine>) {
@@ -51,13 +57,23 @@ pub(crate) fn round(engine: &Engine) -> Result<(), Arc<Error>> {
     engine.extents.write_pending()?;
     let (_, position) = *engine.last_checkpoint.lock().expect("no panic under this lock");
     // The cleaner may have written a checkpoint since.
-    if written.saturating_sub(position.0) >= engine.config.checkpoint_bytes {
+    let cost = engine.checkpoint_cost.load(Ordering::Relaxed);
+    if written.saturating_sub(position.0) >= checkpoint_after(engine.config.checkpoint_bytes, cost) {
         checkpoint(engine, false)?;
         // Files below it may be rewritten now.
         engine.cleaner.notify();
     }
     expire_producers(engine);
     Ok(())
+}
+
+/// How many bytes are appended between two checkpoints, when the last one wrote `cost` bytes beside the log.
+///
+/// A checkpoint writes a page of each partition that was written to, and a line of every other: with tens of thousands of
+/// partitions that is more than the log itself grows meanwhile. It waits until it adds an eighth, as long as what a start
+/// has to replay stays within [`MOST_INTERVALS`] times what was configured.
+fn checkpoint_after(configured: u64, cost: u64) -> u64 {
+    cost.saturating_mul(COST_FACTOR).clamp(configured, configured.saturating_mul(MOST_INTERVALS))
 }
 
 /// Forgets producers that have been silent for long. Only appends add producers, so no timer is needed.
@@ -100,7 +116,7 @@ pub(crate) fn checkpoint(engine: &Engine, clean: bool) -> Result<(), Error> {
     };
     let Moment { position, begin, quarantined } = moment;
     flush_once(engine)?;
-    engine.extents.write_pending()?;
+    let pages = engine.extents.write_pending()?;
     engine.extents.sync(engine.log.poison()).inspect_err(|error| engine.poisoned(&error.to_string()))?;
     let (previous, sequence) = (last.0, last.0 + 1);
     write_atomically(&*engine.disk, &engine.dir.snapshots(), &snapshot_name(sequence), &frozen)?;
@@ -109,6 +125,7 @@ pub(crate) fn checkpoint(engine: &Engine, clean: bool) -> Result<(), Error> {
     Checkpoint { sequence, position, durable, begin, next_incarnation, clean }
         .store(&*engine.disk, &engine.dir)?;
     *last = (sequence, position);
+    engine.checkpoint_cost.store((pages * PAGE_LEN + frozen.len()) as u64, Ordering::Relaxed);
     engine.extents.release(quarantined);
     if previous > 0 {
         let path = engine.dir.snapshots().join(snapshot_name(previous));
@@ -120,4 +137,19 @@ pub(crate) fn checkpoint(engine: &Engine, clean: bool) -> Result<(), Error> {
 /// File name of the snapshot that checkpoint `sequence` names.
 pub(crate) fn snapshot_name(sequence: u64) -> String {
     format!("{sequence:020}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_that_write_much_are_written_less_often_within_limits() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(checkpoint_after(64 * MIB, 0), 64 * MIB, "the first");
+        assert_eq!(checkpoint_after(64 * MIB, 4 * MIB), 64 * MIB, "a thousand partitions");
+        assert_eq!(checkpoint_after(64 * MIB, 40 * MIB), 320 * MIB, "ten thousand");
+        assert_eq!(checkpoint_after(64 * MIB, 400 * MIB), 1024 * MIB, "a hundred thousand");
+        assert_eq!(checkpoint_after(u64::MAX, u64::MAX), u64::MAX, "never");
+    }
 }

@@ -49,7 +49,7 @@ pub struct StoreConfig {
     pub file_size: u64,
     /// When an append counts as acknowledged.
     pub flush: FlushMode,
-    /// A checkpoint is written after this many appended bytes at the latest.
+    /// A checkpoint is written after this many appended bytes; after up to 16 times as many where it writes much itself.
     pub checkpoint_bytes: u64,
     /// An idempotent producer whose newest record is older is forgotten (`producer.id.expiration.ms`).
     pub producer_expiration: ProducerExpiration,

@@ -474,7 +474,7 @@ pub static KEYS: &[Key] = &[
     used("onelog.flush", OneOf(&["sync", "interval", "os"]), "sync", "When acks=all answers: after fdatasync, or once written, synced in the background or by the kernel."),
     used("onelog.flush.interval.ms", FROM_ONE, "1000", "How often the log is synced with onelog.flush=interval."),
     used("onelog.commitlog.file.bytes", Long(1_048_576, 1 << 40), "268435456", "Size of a commitlog file in a new data directory."),
-    used("onelog.checkpoint.bytes", Long(1_048_576, i64::MAX), "67108864", "A checkpoint is written after this many appended bytes at the latest."),
+    used("onelog.checkpoint.bytes", Long(1_048_576, i64::MAX), "67108864", "A checkpoint is written after this many appended bytes, or later, after up to 16 times as many, where it would write more than an eighth as much: with tens of thousands of partitions."),
     unset("onelog.create.topics", List(&[]), "Topics made at the start unless they are there: NAME[:PARTITIONS[:REPLICATION[:CLEANUP]]], comma separated."),
     unset("onelog.admin.listen", Text, "HOST:PORT of the HTTP endpoints /metrics, /healthz and /readyz."),
     used("onelog.test.mode", OneOf(&["off", "local", "anywhere"]), "off", "Serve the control API for tests, docs/TEST_MODE.md, on the admin address: local when that is a loopback address, anywhere on any."),

@@ -193,8 +193,8 @@ impl Extents {
             .map_err(|source| Error::io("read", self.path(self.file_of(number)), source))
     }
 
-    /// Writes the pages that wait, neighbours together.
-    pub(crate) fn write_pending(&self) -> Result<(), Error> {
+    /// Writes the pages that wait, neighbours together. Returns how many.
+    pub(crate) fn write_pending(&self) -> Result<usize, Error> {
         // One writer at a time: an older copy of a page must not overtake a newer one.
         let _one_writer = self.writing.lock().expect("no panic under this lock");
         let mut pages: Vec<(u32, Bytes)> =
@@ -209,7 +209,7 @@ impl Extents {
                 self.pending.remove_if(number, |_, current| current.as_ptr() == page.as_ptr());
             }
         }
-        Ok(())
+        Ok(pages.len())
     }
 
     /// Writes neighbours of one file, each to the end of its page.
