@@ -26,8 +26,9 @@ use super::reply_queue::{Finished, ReplyQueue, Request};
 use crate::api::{Answer, Ordered, Refused, Reply, Response};
 use crate::metrics::{ApiMetrics, Metrics};
 
-/// Requests that may wait for their answer; more are left in the socket.
-const MOST_IN_FLIGHT: usize = 64;
+/// Requests that may wait for their answer; more are left in the socket. A client that sends small ones has hundreds on
+/// their way, and a sync of the log costs the same for all that wait for it.
+const MOST_IN_FLIGHT: usize = 256;
 /// Answer bytes that may wait to be sent; no request is taken above it.
 const MOST_UNSENT: usize = 4 << 20;
 /// A frame that has begun must go on within this time.

@@ -230,11 +230,12 @@ async fn a_client_that_never_reads_is_bounded_by_the_unsent_budget() {
 
 #[tokio::test(start_paused = true)]
 async fn unanswered_requests_are_bounded() {
-    let (senders, replies): (Vec<_>, Vec<_>) = (0..200).map(|_| later()).unzip();
+    let count = 3 * MOST_IN_FLIGHT;
+    let (senders, replies): (Vec<_>, Vec<_>) = (0..count).map(|_| later()).unzip();
     let setup = Setup::new(replies);
     let (mut client, serve) = setup.connect(1 << 16);
     let talk = async {
-        for correlation in 0..200 {
+        for correlation in 0..i32::try_from(count).unwrap() {
             client.write_all(&request(1, correlation)).await.unwrap();
         }
         sleep(Duration::from_secs(1)).await;
