@@ -142,7 +142,7 @@ pub static JAVA_4_0_0: Client = Client {
 /// Go's `franz-go`.
 pub static FRANZ_GO: Client = Client {
     name: "franz-go",
-    toolchain: Toolchain::Go,
+    toolchain: Toolchain::Go { library: "franz-go" },
     unsupported: &[
         Unsupported {
             case: SHARE_BY_CONSUMER,
@@ -153,6 +153,20 @@ pub static FRANZ_GO: Client = Client {
             case: RESUME_BY_CONSUMER,
             broker: None,
             reason: "franz-go has the consumer protocol only as an opt-in beta",
+        },
+    ],
+};
+
+/// Go's `sarama`.
+pub static SARAMA: Client = Client {
+    name: "sarama",
+    toolchain: Toolchain::Go { library: "sarama" },
+    unsupported: &[
+        Unsupported { case: SHARE_BY_CONSUMER, broker: None, reason: "sarama 1.61 has no consumer protocol" },
+        Unsupported {
+            case: RESUME_BY_CONSUMER,
+            broker: None,
+            reason: "sarama 1.61 has no consumer protocol",
         },
     ],
 };
@@ -192,7 +206,7 @@ pub static KAFKAJS: Client = Client {
 
 /// Every client, in the order of the table's columns.
 pub static CLIENTS: &[&Client] =
-    &[&LIBRDKAFKA, &CONFLUENT_KAFKA, &KAFKA_PYTHON, &JAVA_4_3_1, &JAVA_4_4_0, &FRANZ_GO, &KAFKAJS];
+    &[&LIBRDKAFKA, &CONFLUENT_KAFKA, &KAFKA_PYTHON, &JAVA_4_3_1, &JAVA_4_4_0, &FRANZ_GO, &SARAMA, &KAFKAJS];
 
 /// Older Java clients, with a choice of the cases: [`crate::OLD_CLIENT_CASES`].
 pub static OLD_CLIENTS: &[&Client] = &[&JAVA_2_1_1, &JAVA_2_8_2, &JAVA_3_0_2, &JAVA_3_9_1, &JAVA_4_0_0];

@@ -42,8 +42,11 @@ pub enum Toolchain {
         /// The version, given to Maven as `kafka.version`.
         version: &'static str,
     },
-    /// The module in `drivers/go`.
-    Go,
+    /// The module in `drivers/go`, with one of its libraries.
+    Go {
+        /// The name that the driver knows the library by.
+        library: &'static str,
+    },
     /// The package in `drivers/kafkajs`.
     JavaScript,
 }
@@ -66,7 +69,7 @@ impl Toolchain {
             Self::Rust { binary } => rust(binary),
             Self::Python { name } => python(name),
             Self::Java { version } => java(version),
-            Self::Go => go(),
+            Self::Go { library } => go(library),
             Self::JavaScript => javascript(),
         }
     }
@@ -252,8 +255,8 @@ fn class_path(folder: &Path) -> OsString {
     class_path
 }
 
-fn go() -> Result<Vec<OsString>> {
-    require("go", "version", "the franz-go client needs Go 1.26 or newer")?;
+fn go(library: &str) -> Result<Vec<OsString>> {
+    require("go", "version", "the clients of Go need version 1.26 or newer")?;
     let source = layout::driver_dir("go");
     let folder = install("go", &source, "", |folder| {
         run(Command::new("go")
@@ -261,7 +264,7 @@ fn go() -> Result<Vec<OsString>> {
             .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o"])
             .arg(folder.join("driver")))
     })?;
-    Ok(vec![folder.join("driver").into_os_string()])
+    Ok(vec![folder.join("driver").into_os_string(), library.into()])
 }
 
 fn javascript() -> Result<Vec<OsString>> {

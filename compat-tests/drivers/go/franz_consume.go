@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,14 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-type consumeRequest struct {
-	place
-	Offset    int64
-	Count     int
-	TimeoutMs int64 `json:"timeout_ms"`
-}
-
-func (d *driver) consume(line []byte) (any, error) {
+func (d *franzGo) consume(line []byte) (any, error) {
 	var request consumeRequest
 	if err := json.Unmarshal(line, &request); err != nil {
 		return nil, err
@@ -44,7 +36,7 @@ func (d *driver) consume(line []byte) (any, error) {
 	return records[:min(request.Count, len(records))], nil
 }
 
-func (d *driver) assigned(at place, offset kgo.Offset, options ...kgo.Opt) (*kgo.Client, error) {
+func (d *franzGo) assigned(at place, offset kgo.Offset, options ...kgo.Opt) (*kgo.Client, error) {
 	start := map[string]map[int32]kgo.Offset{at.Topic: {at.Partition: offset}}
 	return d.client(append(options, kgo.ConsumePartitions(start), kgo.ConsumeResetOffset(kgo.NoResetOffset()))...)
 }
@@ -58,35 +50,17 @@ func poll(limit context.Context, client *kgo.Client) ([]map[string]any, error) {
 	}
 	var records []map[string]any
 	for _, one := range fetches.Records() {
-		headers := [][2]any{}
-		for _, header := range one.Headers {
-			headers = append(headers, [2]any{header.Key, text(header.Value)})
+		var headers []header
+		for _, each := range one.Headers {
+			headers = append(headers, header{each.Key, each.Value})
 		}
-		records = append(records, map[string]any{
-			"partition": one.Partition,
-			"offset":    one.Offset,
-			"timestamp": one.Timestamp.UnixMilli(),
-			"key":       text(one.Key),
-			"value":     text(one.Value),
-			"headers":   headers,
-		})
+		records = append(records, received(one.Partition, one.Offset, one.Timestamp, one.Key, one.Value, headers))
 	}
 	return records, nil
 }
 
-// text is base64, or null for what is null and not only empty.
-func text(bytes []byte) any {
-	if bytes == nil {
-		return nil
-	}
-	return base64.StdEncoding.EncodeToString(bytes)
-}
-
-func (d *driver) offsetForTime(line []byte) (any, error) {
-	var request struct {
-		place
-		Timestamp int64
-	}
+func (d *franzGo) offsetForTime(line []byte) (any, error) {
+	var request timeRequest
 	if err := json.Unmarshal(line, &request); err != nil {
 		return nil, err
 	}
@@ -110,7 +84,7 @@ func (d *driver) offsetForTime(line []byte) (any, error) {
 	return offset.Offset, nil
 }
 
-func (d *driver) watermarks(line []byte) (any, error) {
+func (d *franzGo) watermarks(line []byte) (any, error) {
 	var at place
 	if err := json.Unmarshal(line, &at); err != nil {
 		return nil, err
@@ -137,12 +111,8 @@ func (d *driver) watermarks(line []byte) (any, error) {
 	return marks, nil
 }
 
-func (d *driver) longPoll(line []byte) (any, error) {
-	var request struct {
-		place
-		Rounds    int
-		MaxWaitMs int64 `json:"max_wait_ms"`
-	}
+func (d *franzGo) longPoll(line []byte) (any, error) {
+	var request longPollRequest
 	if err := json.Unmarshal(line, &request); err != nil {
 		return nil, err
 	}
@@ -195,12 +165,8 @@ type member struct {
 	held   map[int32]bool
 }
 
-func (d *driver) groupJoin(line []byte) (any, error) {
-	var request struct {
-		Group            string
-		Topic            string
-		SessionTimeoutMs int64 `json:"session_timeout_ms"`
-	}
+func (d *franzGo) groupJoin(line []byte) (any, error) {
+	var request joinRequest
 	if err := json.Unmarshal(line, &request); err != nil {
 		return nil, err
 	}
@@ -239,10 +205,8 @@ func (m *member) set(partitions map[string][]int32, held bool) {
 	}
 }
 
-func (d *driver) groupPoll(line []byte) (any, error) {
-	var request struct {
-		TimeoutMs int64 `json:"timeout_ms"`
-	}
+func (d *franzGo) groupPoll(line []byte) (any, error) {
+	var request pollRequest
 	if err := json.Unmarshal(line, &request); err != nil {
 		return nil, err
 	}
@@ -266,11 +230,11 @@ func (d *driver) groupPoll(line []byte) (any, error) {
 	return map[string]any{"assignment": assignment, "records": records}, nil
 }
 
-func (d *driver) groupCommit([]byte) (any, error) {
+func (d *franzGo) groupCommit([]byte) (any, error) {
 	return map[string]any{}, d.member.client.CommitUncommittedOffsets(context.Background())
 }
 
-func (d *driver) groupLeave([]byte) (any, error) {
+func (d *franzGo) groupLeave([]byte) (any, error) {
 	d.member.client.Close()
 	d.member = nil
 	return map[string]any{}, nil

@@ -7,16 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-type topicRequest struct {
-	Topic      string
-	Partitions int32
-	Total      int
-	Configs    map[string]*string
-	Set        map[string]*string
-	Delete     []string
-}
-
-func (d *driver) admin() (*kadm.Client, context.Context, func(), error) {
+func (d *franzGo) admin() (*kadm.Client, context.Context, func(), error) {
 	client, err := d.client()
 	if err != nil {
 		return nil, nil, nil, err
@@ -30,7 +21,7 @@ func (d *driver) admin() (*kadm.Client, context.Context, func(), error) {
 }
 
 // with runs one admin call on the parsed request.
-func (d *driver) with(line []byte, call func(context.Context, *kadm.Client, *topicRequest) (any, error)) (any, error) {
+func (d *franzGo) with(line []byte, call func(context.Context, *kadm.Client, *topicRequest) (any, error)) (any, error) {
 	var request topicRequest
 	if err := json.Unmarshal(line, &request); err != nil {
 		return nil, err
@@ -43,14 +34,14 @@ func (d *driver) with(line []byte, call func(context.Context, *kadm.Client, *top
 	return call(limit, admin, &request)
 }
 
-func (d *driver) createTopic(line []byte) (any, error) {
+func (d *franzGo) createTopic(line []byte) (any, error) {
 	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
 		_, err := admin.CreateTopic(limit, request.Partitions, 1, request.Configs, request.Topic)
 		return map[string]any{}, err
 	})
 }
 
-func (d *driver) describeTopic(line []byte) (any, error) {
+func (d *franzGo) describeTopic(line []byte) (any, error) {
 	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
 		topics, err := admin.ListTopicsWithInternal(limit, request.Topic)
 		if err != nil {
@@ -65,14 +56,14 @@ func (d *driver) describeTopic(line []byte) (any, error) {
 	})
 }
 
-func (d *driver) listTopics(line []byte) (any, error) {
+func (d *franzGo) listTopics(line []byte) (any, error) {
 	return d.with(line, func(limit context.Context, admin *kadm.Client, _ *topicRequest) (any, error) {
 		topics, err := admin.ListTopics(limit)
 		return topics.Names(), err
 	})
 }
 
-func (d *driver) createPartitions(line []byte) (any, error) {
+func (d *franzGo) createPartitions(line []byte) (any, error) {
 	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
 		responses, err := admin.UpdatePartitions(limit, request.Total, request.Topic)
 		if err == nil {
@@ -82,14 +73,14 @@ func (d *driver) createPartitions(line []byte) (any, error) {
 	})
 }
 
-func (d *driver) deleteTopic(line []byte) (any, error) {
+func (d *franzGo) deleteTopic(line []byte) (any, error) {
 	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
 		_, err := admin.DeleteTopic(limit, request.Topic)
 		return map[string]any{}, err
 	})
 }
 
-func (d *driver) describeConfigs(line []byte) (any, error) {
+func (d *franzGo) describeConfigs(line []byte) (any, error) {
 	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
 		resources, err := admin.DescribeTopicConfigs(limit, request.Topic)
 		if err != nil {
@@ -107,14 +98,14 @@ func (d *driver) describeConfigs(line []byte) (any, error) {
 	})
 }
 
-func (d *driver) incrementalAlterConfigs(line []byte) (any, error) {
+func (d *franzGo) incrementalAlterConfigs(line []byte) (any, error) {
 	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
 		responses, err := admin.AlterTopicConfigs(limit, alterations(request), request.Topic)
 		return altered(responses, err)
 	})
 }
 
-func (d *driver) alterConfigs(line []byte) (any, error) {
+func (d *franzGo) alterConfigs(line []byte) (any, error) {
 	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
 		responses, err := admin.AlterTopicConfigsState(limit, alterations(request), request.Topic)
 		return altered(responses, err)

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+
+	"github.com/IBM/sarama"
+)
+
+// with runs one admin call on the parsed request.
+func (d *saramaClient) with(line []byte, call func(sarama.ClusterAdmin, *topicRequest) (any, error)) (any, error) {
+	var request topicRequest
+	if err := json.Unmarshal(line, &request); err != nil {
+		return nil, err
+	}
+	admin, err := sarama.NewClusterAdmin([]string{d.address}, d.config())
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close()
+	return call(admin, &request)
+}
+
+func (d *saramaClient) createTopic(line []byte) (any, error) {
+	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+		detail := &sarama.TopicDetail{NumPartitions: request.Partitions, ReplicationFactor: 1, ConfigEntries: request.Configs}
+		return map[string]any{}, admin.CreateTopic(request.Topic, detail, false)
+	})
+}
+
+func (d *saramaClient) describeTopic(line []byte) (any, error) {
+	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+		topics, err := admin.DescribeTopics([]string{request.Topic})
+		if err != nil {
+			return nil, err
+		}
+		if topics[0].Err != sarama.ErrNoError {
+			return nil, topics[0].Err
+		}
+		partitions := []map[string]any{}
+		for _, one := range topics[0].Partitions {
+			partitions = append(partitions, map[string]any{"partition": one.ID, "leader": one.Leader})
+		}
+		return partitions, nil
+	})
+}
+
+func (d *saramaClient) listTopics(line []byte) (any, error) {
+	return d.with(line, func(admin sarama.ClusterAdmin, _ *topicRequest) (any, error) {
+		topics, err := admin.ListTopics()
+		names := []string{}
+		for name := range topics {
+			names = append(names, name)
+		}
+		return names, err
+	})
+}
+
+func (d *saramaClient) createPartitions(line []byte) (any, error) {
+	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+		return map[string]any{}, admin.CreatePartitions(request.Topic, int32(request.Total), nil, false)
+	})
+}
+
+func (d *saramaClient) deleteTopic(line []byte) (any, error) {
+	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+		return map[string]any{}, admin.DeleteTopic(request.Topic)
+	})
+}
+
+func (d *saramaClient) describeConfigs(line []byte) (any, error) {
+	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+		entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: request.Topic})
+		configs := map[string]string{}
+		for _, entry := range entries {
+			configs[entry.Name] = entry.Value
+		}
+		return configs, err
+	})
+}
+
+func (d *saramaClient) incrementalAlterConfigs(line []byte) (any, error) {
+	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+		changes := map[string]sarama.IncrementalAlterConfigsEntry{}
+		for name, value := range request.Set {
+			changes[name] = sarama.IncrementalAlterConfigsEntry{Operation: sarama.IncrementalAlterConfigsOperationSet, Value: value}
+		}
+		for _, name := range request.Delete {
+			changes[name] = sarama.IncrementalAlterConfigsEntry{Operation: sarama.IncrementalAlterConfigsOperationDelete}
+		}
+		return map[string]any{}, admin.IncrementalAlterConfig(sarama.TopicResource, request.Topic, changes, false)
+	})
+}
+
+func (d *saramaClient) alterConfigs(line []byte) (any, error) {
+	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+		return map[string]any{}, admin.AlterConfig(sarama.TopicResource, request.Topic, request.Set, false)
+	})
+}
