@@ -27,9 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::config::HostPort;
-use crate::coordinator::group::{self as coordinator, Request};
 use crate::find::{KeySearch, MORE, explain};
-use crate::metrics::{Detail, Metrics, Observed};
+use crate::metrics::{Coordinators, Detail, Metrics, Observed};
 use crate::shutdown::{Tasks, run_on_this_thread};
 use crate::test_mode;
 
@@ -228,22 +227,20 @@ async fn scrape(state: &Arc<State>, page: Page) -> Response<Full<Bytes>> {
     let text = match state.broker.get().cloned() {
         None => state.metrics.render(),
         Some(broker) => {
-            let groups = match broker.groups.ask(Request::Observe).await {
-                coordinator::Response::Observe(groups) => groups,
-                _ => unreachable!("Observe is answered with what was observed"),
-            };
+            let coordinators = Coordinators::ask(&broker).await;
             let state = Arc::clone(state);
             let write = move || match page {
                 Page::Metrics | Page::Detailed => {
                     mirror(&state.metrics, &broker);
                     let detail = if matches!(page, Page::Detailed) { Detail::Full } else { Detail::Bounded };
-                    state
-                        .metrics
-                        .page(&broker, &Observed::gather(&broker, &address(&state, &broker), groups, detail))
+                    state.metrics.page(
+                        &broker,
+                        &Observed::gather(&broker, &address(&state, &broker), coordinators, detail),
+                    )
                 }
                 Page::Public => {
                     let observed =
-                        Observed::gather(&broker, &address(&state, &broker), groups, Detail::Bounded);
+                        Observed::gather(&broker, &address(&state, &broker), coordinators, Detail::Bounded);
                     state.metrics.public_page(&broker, &observed)
                 }
             };

@@ -28,6 +28,7 @@ mod describe_topic_partitions;
 mod describe_transactions;
 mod elect_leaders;
 mod end_txn;
+mod error_codes;
 mod fetch;
 mod find_coordinator;
 mod group_admin;
@@ -66,6 +67,7 @@ use thiserror::Error;
 
 use crate::broker::Broker;
 use crate::config::HostPort;
+use error_codes::ErrorCodes;
 pub(crate) use reply::{Answer, Later, Ordered, Reply, Response};
 
 /// Every API that is served. Produce and Fetch come first because lookup is a scan.
@@ -129,7 +131,7 @@ pub(crate) trait Api {
     /// What the client sends.
     type Request: Message + Decodable;
     /// What it gets; names the versions that can be encoded.
-    type Response: Message + Encodable;
+    type Response: Message + Encodable + ErrorCodes;
     /// Its number.
     const KEY: ApiKey;
     /// How a request is laid out.
@@ -271,7 +273,7 @@ impl RequestContext<'_> {
     }
 
     /// The answer, now.
-    pub(crate) fn reply<M: Encodable>(&self, message: &M) -> Reply {
+    pub(crate) fn reply<M: Encodable + ErrorCodes>(&self, message: &M) -> Reply {
         Reply::Now(Response::encode(message, self.version()))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Written by `net`, read by `admin`. Names are given here once; a label never carries what a client made up.
 
+mod clients;
 mod cores;
 mod exposition;
 mod kafka;
@@ -22,18 +23,23 @@ use prometheus::{
 };
 use prometheus::{Histogram, core::Collector};
 
+use protocol::ErrorCode;
+
+use self::clients::Clients;
 use self::cores::Cores;
 use self::exposition::{Buckets, Exposition};
 use crate::api::APIS;
 use crate::broker::Broker;
 
-pub(crate) use self::observed::{Detail, Observed};
+pub(crate) use self::clients::Present;
+pub(crate) use self::observed::{Coordinators, Detail, Observed};
 
 /// Counters of one process; cheap to update from every core.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
+    errors: IntCounterVec,
     /// Names of client libraries that have series of their own.
     software: Mutex<BTreeSet<String>>,
     request_seconds: HistogramVec,
@@ -53,6 +59,7 @@ pub(crate) struct Metrics {
     pub(crate) disk_total_bytes: IntGauge,
     pub(crate) disk_state: IntGauge,
     pub(crate) cores: Cores,
+    clients: Clients,
     /// The least available memory that any scrape saw, bytes.
     least_available_memory: AtomicU64,
 }
@@ -60,6 +67,7 @@ pub(crate) struct Metrics {
 /// Counters of one API in one version, looked up once per connection.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiMetrics {
+    name: &'static str,
     pub(crate) requests: IntCounter,
     pub(crate) seconds: Histogram,
 }
@@ -82,6 +90,7 @@ impl Metrics {
         let (requests, request_seconds) = request_families();
         Self {
             requests: registered(&registry, requests),
+            errors: registered(&registry, error_family()),
             software: Mutex::default(),
             request_seconds: registered(&registry, request_seconds),
             requests_refused: counter(
@@ -136,6 +145,7 @@ impl Metrics {
                 "0: enough room. 1: less than 5 % or four commitlog files. 2: none for the next file, records are refused.",
             ),
             cores: Cores::default(),
+            clients: Clients::default(),
             least_available_memory: AtomicU64::new(u64::MAX),
             registry,
         }
@@ -151,9 +161,17 @@ impl Metrics {
         let software =
             software.map_or_else(|| "unknown".to_owned(), |software| self.software_label(software));
         ApiMetrics {
+            name,
             requests: self.requests.with_label_values(&[name, version.as_str(), software.as_str()]),
             seconds: self.request_seconds.with_label_values(&[name]),
         }
+    }
+
+    /// An answer of this API said an error so often.
+    pub(crate) fn error(&self, api: &ApiMetrics, code: i16, count: u64) {
+        let known = ErrorCode::from_code(code).map(ErrorCode::name);
+        let error = known.map_or_else(|| code.to_string(), str::to_owned);
+        self.errors.with_label_values(&[api.name, error.as_str()]).inc_by(count);
     }
 
     fn software_label(&self, (name, version): &(String, String)) -> String {
@@ -201,6 +219,7 @@ impl Metrics {
         let mut out = Exposition::default();
         let idle = self.cores.idle(broker.opened_at, broker.clock.elapsed());
         kafka::write(&mut out, observed, self, idle);
+        self.clients.write(&mut out, broker.config.listeners.iter().map(|listener| listener.name.as_str()));
         kafka_exporter::write(&mut out, observed);
         own::write(&mut out, observed, self, broker);
         let mut text = self.render();
@@ -247,6 +266,14 @@ fn summed(histograms: &impl Collector) -> Buckets {
         sum.sum += histogram.get_sample_sum();
     }
     sum
+}
+
+fn error_family() -> IntCounterVec {
+    let errors = Opts::new(
+        "kafka_network_requestmetrics_errors_total",
+        "Errors in answers, one for each partition, topic, group or request that it was said of.",
+    );
+    IntCounterVec::new(errors, &["request", "error"]).expect("a constant name is valid")
 }
 
 fn request_families() -> (IntCounterVec, HistogramVec) {

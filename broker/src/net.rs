@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{self, ConnectionInfo};
 use crate::broker::Broker;
 use crate::config::{Config, HostPort, ListenerConfig};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Present};
 use crate::shutdown::{Tasks, run_on_this_thread};
 use crate::virtual_nodes;
 use company::Company;
@@ -250,6 +250,7 @@ impl Core {
                 },
             };
             let mut info = ConnectionInfo::new(peer, listener, &advertised);
+            let _present = Present::new(&metrics, &info.listener, &info.software);
             info.node = Some(node);
             let counted = (metrics, Arc::clone(&info.software));
             let dispatch = move |frame| api::dispatch(&broker, &info, frame);

@@ -26,6 +26,7 @@ mod verbs;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ use touched::Touched;
 pub(crate) struct TestMode {
     requests: Mutex<RequestLog>,
     faults: Mutex<Faults>,
+    /// Of all rules that there ever were.
+    fault_hits: AtomicU64,
     /// Told after every hit of a fault.
     hit: Notify,
     /// Connections that are not heard before a time.
@@ -104,9 +107,19 @@ impl TestMode {
     fn told(&self, fault: u64, is_done: bool) {
         {
             let mut faults = self.faults();
-            if is_done { faults.done(fault) } else { faults.give_back(fault) }
+            if is_done {
+                faults.done(fault)
+            } else {
+                faults.give_back(fault)
+            }
+            self.fault_hits.fetch_add(u64::from(is_done), Ordering::Relaxed);
         }
         self.hit.notify_waiters();
+    }
+
+    /// How often any fault was done to a request.
+    pub(crate) fn fault_hits(&self) -> u64 {
+        self.fault_hits.load(Ordering::Relaxed)
     }
 
     fn mute(&self, peer: SocketAddr, ms: i32) {

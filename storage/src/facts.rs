@@ -30,12 +30,53 @@ pub struct LogFacts {
     pub unused_bytes: u64,
     /// Bytes of full files that have no index file yet.
     pub unindexed_bytes: u64,
+    /// Index files, records in them that can be found by key, and their bytes on disk.
+    pub indexes: IndexFacts,
+    /// Pages of consume queues that partitions use, bytes.
+    pub queue_bytes: u64,
     /// From an append being asked for to the append lock being had.
     pub wait: TimingCounts,
     /// Under the append lock: checks, stamps, the write.
     pub write: TimingCounts,
     /// One `fdatasync` of everything written.
     pub sync: TimingCounts,
+}
+
+/// All index files at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IndexFacts {
+    /// How many there are.
+    pub files: usize,
+    /// Records that can be found by key.
+    pub keys: u64,
+    /// On disk.
+    pub bytes: u64,
+}
+
+/// What one partition keeps besides its batches, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionFacts {
+    /// Producers whose sequences it remembers.
+    pub producers: usize,
+    /// Offsets that compaction has not looked at yet; `None` where the topic is not compacted.
+    pub uncompacted: Option<Offset>,
+    /// How long its records are kept, ms; `None` for ever.
+    pub retention_ms: Option<i64>,
+}
+
+impl PartitionLog {
+    /// What it keeps at this moment.
+    #[must_use]
+    pub fn facts(&self) -> PartitionFacts {
+        let policy = self.policy();
+        let state = self.state();
+        let compacted = state.compacted.as_ref().map_or(0, |done| done.upto).max(self.log_start_offset());
+        PartitionFacts {
+            producers: state.producers.as_ref().map_or(0, |producers| producers.len()),
+            uncompacted: policy.compact.then(|| (self.log_end_offset() - compacted).max(0)),
+            retention_ms: policy.retention_ms.filter(|_| policy.delete),
+        }
+    }
 }
 
 impl Store {
@@ -46,7 +87,18 @@ impl Store {
         let (log, timings) = (&engine.log, &engine.timings);
         let files = log.live();
         let sealed = log.sealed();
-        let unindexed = sealed.iter().filter(|file| engine.index_files.of(file).is_none());
+        let mut indexes = IndexFacts::default();
+        let mut unindexed_bytes = 0;
+        for file in &sealed {
+            match engine.index_files.of(file) {
+                Some(index) => {
+                    indexes.files += 1;
+                    indexes.keys += index.keys();
+                    indexes.bytes += index.len();
+                }
+                None => unindexed_bytes += file.len(),
+            }
+        }
         LogFacts {
             begin: log.begin(),
             written: log.written(),
@@ -55,7 +107,9 @@ impl Store {
             file_bytes: log.disk_bytes(),
             live_bytes: files.iter().map(|(_, live)| live).sum(),
             unused_bytes: log.file_at(log.written()).map_or(0, |file| file.end().0 - log.written().0),
-            unindexed_bytes: unindexed.map(|file| file.len()).sum(),
+            unindexed_bytes,
+            indexes,
+            queue_bytes: engine.extents.used_bytes(),
             wait: timings.wait.counts(),
             write: timings.write.counts(),
             sync: timings.sync.counts(),

@@ -53,7 +53,7 @@ mod verification;
 pub use append::{Append, Appended, Submitted, ValidBatch};
 pub use clock::{Clock, SystemClock};
 pub use error::{AppendError, Error, OpenError, ReadError, TopicError};
-pub use facts::LogFacts;
+pub use facts::{IndexFacts, LogFacts, PartitionFacts};
 pub use find::{FindError, FindQuery, FoundRecord, FoundRecords};
 pub use log_policy::{LogPolicy, Policies};
 pub use partition_log::PartitionLog;

@@ -22,7 +22,7 @@ mod plan;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::fetch_response::{FetchResponse, FetchedPartition, FetchedTopic, encode};
+use protocol::fetch_response::{FetchResponse, FetchedPartition, FetchedTopic};
 use protocol::layout::Layout;
 use protocol::messages::{ApiKey, FetchRequest, FetchResponse as FetchMessage};
 use protocol::{ErrorCode, layouts};
@@ -49,14 +49,14 @@ impl Api for Fetch {
         let version = context.version();
         if !matches!(request.isolation_level, 0 | 1) {
             let response = refused(version, &request, ErrorCode::UnknownServerError);
-            return Reply::Now(Response::of(encode(version, &response)));
+            return Reply::Now(Response::fetched(version, &response));
         }
         let by_id = version >= plan::FIRST_VERSION_WITH_IDS;
         let session = match broker.fetch_sessions.begin(broker.clock.now_ms(), by_id, &request) {
             Ok(session) => session,
             Err(error_code) => {
                 let response = FetchResponse { error_code, ..FetchResponse::default() };
-                return Reply::Now(Response::of(encode(version, &response)));
+                return Reply::Now(Response::fetched(version, &response));
             }
         };
         let max_wait = u64::try_from(request.max_wait_ms).unwrap_or_default();
@@ -148,5 +148,5 @@ fn answer(broker: &Broker, plan: &Plan, mut response: FetchResponse) -> Response
     plan.tell_leaders(broker, &mut response);
     let (now_ms, sessions) = (broker.clock.now_ms(), &broker.fetch_sessions);
     let response = sessions.finish(now_ms, plan.session(), response, plan.asked(), plan.places());
-    Response::of(encode(plan.version(), &response))
+    Response::fetched(plan.version(), &response)
 }

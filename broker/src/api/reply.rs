@@ -9,15 +9,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use protocol::fetch_response::{self, FetchResponse};
 use protocol::{Encodable, ErrorCode};
 use storage::Position;
 
+use super::error_codes::{ErrorCodes, ErrorCounts};
 use crate::broker::Broker;
 
 /// The body of a response as chunks to be written one after the other; record bytes are shared with the log, not copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) chunks: Vec<Bytes>,
+    /// Which errors it says.
+    pub(crate) errors: ErrorCounts,
     /// Only its first half is sent, then the connection is closed: a fault of test mode.
     pub(crate) breaks_off: bool,
 }
@@ -27,17 +31,22 @@ impl Response {
     ///
     /// # Panics
     /// When a field is set that `version` does not have: the handler built the message for another version.
-    pub(crate) fn encode<M: Encodable>(message: &M, version: i16) -> Self {
+    pub(crate) fn encode<M: Encodable + ErrorCodes>(message: &M, version: i16) -> Self {
         let size =
             message.compute_size(version).expect("handlers build responses for the version of the request");
         let mut out = BytesMut::with_capacity(size);
         message.encode(&mut out, version).expect("what has a size can be encoded");
-        Self::of(vec![out.freeze()])
+        Self { errors: message.errors(), ..Self::of(vec![out.freeze()]) }
     }
 
-    /// A body that is encoded already.
+    /// Records of the log among chunks of what is said of them.
+    pub(crate) fn fetched(version: i16, response: &FetchResponse) -> Self {
+        Self { errors: response.errors(), ..Self::of(fetch_response::encode(version, response)) }
+    }
+
+    /// A body that is encoded already, with errors that nobody counts: test mode's, which counts its faults itself.
     pub(crate) fn of(chunks: Vec<Bytes>) -> Self {
-        Self { chunks, breaks_off: false }
+        Self { chunks, errors: ErrorCounts::new(), breaks_off: false }
     }
 
     /// Bytes in all chunks.

@@ -47,6 +47,7 @@ mod observe;
 mod offsets;
 mod pending;
 mod rebalance;
+mod rebalances;
 mod records;
 mod response;
 mod retention;
@@ -72,7 +73,8 @@ pub use self::event::{
     LeaveGroup, ListGroups, MemberIdentity, OffsetCommit, OffsetDelete, OffsetFetch, PartitionCommit,
     Protocol, Request, SyncGroup, TxnOffsetCommit,
 };
-pub use self::observe::ObservedGroup;
+pub use self::observe::{ObservedGroup, ObservedGroups};
+pub use self::rebalances::{RebalanceReason, Rebalances};
 pub use self::response::{
     ConsumerGroupHeartbeatResponse, DescribedConsumer, DescribedConsumerGroup, DescribedGroup,
     DescribedMember, FetchedOffset, JoinGroupMember, JoinGroupResponse, LeaveGroupResponse, LeftMember,
@@ -91,6 +93,7 @@ pub struct GroupCoordinator {
     timers: Timers,
     outbox: Outbox,
     clock: WallClock,
+    rebalances: Rebalances,
 }
 
 /// The groups of one partition of `__consumer_offsets`.
@@ -118,8 +121,8 @@ impl GroupCoordinator {
         let shards = (0..config.partitions).map(|_| Shard::default()).collect();
         let clock = WallClock { at: now, epoch_ms };
         let (timers, outbox) = (Timers::default(), Outbox::default());
-        let topics = TopicIndex::default();
-        Self { config, shards, groups: 0, topics, timers, outbox, clock }
+        let (topics, rebalances) = (TopicIndex::default(), Rebalances::default());
+        Self { config, shards, groups: 0, topics, timers, outbox, clock, rebalances }
     }
 
     /// Takes in what happened at `now`. Take the effects afterwards.
@@ -255,10 +258,10 @@ impl GroupCoordinator {
 
     fn turn_in(&mut self, now: Instant, partition: i32, group_id: &str) -> Option<Turn<'_>> {
         let wall_clock_ms = self.wall_clock_ms(now);
-        let Self { config, shards, topics, timers, outbox, .. } = self;
+        let Self { config, shards, topics, timers, outbox, rebalances, .. } = self;
         let shard = shards.get_mut(usize::try_from(partition).ok()?)?;
         let group = shard.groups.get_mut(group_id)?;
-        Some(Turn { now, wall_clock_ms, partition, config, topics, timers, outbox, group })
+        Some(Turn { now, wall_clock_ms, partition, config, topics, timers, outbox, rebalances, group })
     }
 
     fn shard_of(&self, group_id: &str) -> Option<&Shard> {

@@ -75,12 +75,6 @@ fn broker(out: &mut Exposition, observed: &Observed, metrics: &Metrics) {
             out.gauge(name, help, value);
         }
     }
-    let mut connections = out.family(
-        "kafka_server_socket_server_metrics_connection_count",
-        Kind::Gauge,
-        "Open client connections.",
-    );
-    connections.sample(&[("listener", "all"), ("networkProcessor", "all")], metrics.connections.get());
 }
 
 /// One core is both a network and a handler thread of Kafka's.

@@ -10,7 +10,8 @@ use storage::{LogFacts, PartitionLog, Topic};
 
 use super::process::ProcessFacts;
 use crate::broker::Broker;
-use crate::coordinator::group::ObservedGroup;
+use crate::coordinator::group::{self, ObservedGroup, ObservedGroups, Rebalances};
+use crate::coordinator::transaction::{self, ListTransactions, ListedTransaction, TransactionState};
 use crate::traffic::TrafficCounts;
 
 /// One family's series of topics, of partitions or of groups take at most about this many bytes on `/metrics`: with more, the
@@ -41,6 +42,9 @@ pub(crate) struct Observed {
     pub(crate) shows_partitions: bool,
     pub(crate) groups: Vec<ObservedGroup>,
     pub(crate) shows_groups: bool,
+    pub(crate) rebalances: Rebalances,
+    /// Transactions that are not complete; `None` while the coordinator does not know yet.
+    pub(crate) transactions: Option<Vec<ListedTransaction>>,
     pub(crate) total: TrafficCounts,
     pub(crate) log: LogFacts,
     pub(crate) process: ProcessFacts,
@@ -62,9 +66,35 @@ pub(crate) struct ObservedTopic {
     pub(crate) min_insync_replicas: i32,
 }
 
+/// What the coordinators tell of themselves.
+#[derive(Debug)]
+pub(crate) struct Coordinators {
+    groups: ObservedGroups,
+    transactions: Option<Vec<ListedTransaction>>,
+}
+
+impl Coordinators {
+    /// Asks both.
+    pub(crate) async fn ask(broker: &Broker) -> Self {
+        let groups = match broker.groups.ask(group::Request::Observe).await {
+            group::Response::Observe(groups) => groups,
+            _ => unreachable!("Observe is answered with what was observed"),
+        };
+        let states =
+            [TransactionState::Ongoing, TransactionState::PrepareCommit, TransactionState::PrepareAbort];
+        let open = ListTransactions { states: states.into(), ..ListTransactions::default() };
+        let transactions = match broker.transactions.ask(transaction::Request::List(open)).await {
+            transaction::Response::List(listed) => listed.ok(),
+            _ => unreachable!("List is answered with a list"),
+        };
+        Self { groups, transactions }
+    }
+}
+
 impl Observed {
     /// Looks at everything once. `groups` as the coordinator told them.
-    pub(crate) fn gather(broker: &Broker, address: &str, groups: Vec<ObservedGroup>, detail: Detail) -> Self {
+    pub(crate) fn gather(broker: &Broker, address: &str, coordinators: Coordinators, detail: Detail) -> Self {
+        let Coordinators { groups: ObservedGroups { groups, rebalances }, transactions } = coordinators;
         let topics: Vec<ObservedTopic> =
             broker.store.topics().iter().map(|topic| ObservedTopic::of(broker, topic)).collect();
         let partition_count = topics.iter().map(|topic| topic.partitions.len()).sum();
@@ -88,6 +118,8 @@ impl Observed {
             shows_partitions: few(of_partitions),
             shows_groups: few(of_groups.sum()),
             groups,
+            rebalances,
+            transactions,
             total: broker.traffic.total(),
             log: broker.store.facts(),
             process: ProcessFacts::read(),
@@ -99,6 +131,11 @@ impl Observed {
     /// Topics with series of their own.
     pub(crate) fn shown_topics(&self) -> impl Iterator<Item = &ObservedTopic> {
         self.shown.iter().map(|place| &self.topics[*place])
+    }
+
+    /// The same, with their places in `topics`.
+    pub(crate) fn shown_topic_places(&self) -> impl Iterator<Item = (usize, &ObservedTopic)> {
+        self.shown.iter().map(|place| (*place, &self.topics[*place]))
     }
 
     /// Every partition with the number as a label, where partitions have series of their own.

@@ -4,17 +4,25 @@
 //! at its committed offset, 0 when it has committed everything.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use storage::{PartitionFacts, PartitionLog};
 
 use super::Metrics;
 use super::exposition::{Buckets, Exposition, Kind};
 use super::observed::Observed;
 use crate::broker::Broker;
+use crate::coordinator::group::RebalanceReason;
+use crate::coordinator::transaction::TransactionState;
 
 /// Writes all families of this scheme, but for the counters that `Metrics` holds.
 pub(super) fn write(out: &mut Exposition, observed: &Observed, metrics: &Metrics, broker: &Broker) {
     start(out, broker);
     cores(out, metrics);
     log(out, observed);
+    coordinators(out, observed, broker);
+    partitions(out, observed, broker);
     generations(out, observed);
     group_lag(out, observed, broker);
     process(out, observed);
@@ -56,6 +64,111 @@ fn cores(out: &mut Exposition, metrics: &Metrics) {
     }
 }
 
+fn coordinators(out: &mut Exposition, observed: &Observed, broker: &Broker) {
+    let mut rebalances = out.family(
+        "onelog_group_rebalances_total",
+        Kind::Counter,
+        "Rebalances that groups began, by what they began with.",
+    );
+    for reason in RebalanceReason::ALL {
+        rebalances.sample(&[("reason", reason.name())], observed.rebalances[reason]);
+    }
+    if let Some(transactions) = &observed.transactions {
+        let help = "Transactions that are open, and such whose outcome is still being written.";
+        let mut family = out.family("onelog_transactions", Kind::Gauge, help);
+        for (name, state) in OPEN_STATES {
+            family.sample(
+                &[("state", name)],
+                transactions.iter().filter(|listed| listed.state == state).count(),
+            );
+        }
+        let oldest = transactions.iter().map(|listed| listed.start_ms).filter(|start| *start >= 0).min();
+        let age_ms = oldest.map_or(0, |start| (broker.clock.now_ms() - start).max(0));
+        out.gauge(
+            "onelog_transaction_oldest_seconds",
+            "Age of the oldest of them, 0 when there is none.",
+            Seconds(age_ms),
+        );
+    }
+    if let Some(test_mode) = &broker.test_mode {
+        out.counter(
+            "onelog_test_fault_hits_total",
+            "Requests that a fault of test mode was done to.",
+            test_mode.fault_hits(),
+        );
+    }
+}
+
+const OPEN_STATES: [(&str, TransactionState); 3] = [
+    ("ongoing", TransactionState::Ongoing),
+    ("prepare_commit", TransactionState::PrepareCommit),
+    ("prepare_abort", TransactionState::PrepareAbort),
+];
+
+/// What partitions keep besides batches; the age of records only where single partitions are shown: it is looked up.
+fn partitions(out: &mut Exposition, observed: &Observed, broker: &Broker) {
+    let (mut producers, mut behind, mut retention) = (0, Vec::new(), Vec::new());
+    for topic in &observed.topics {
+        let facts = topic.partitions.iter().map(|log| log.facts());
+        let (mut uncompacted, mut kept_ms) = (None, None);
+        for PartitionFacts { producers: here, uncompacted: offsets, retention_ms } in facts {
+            producers += here;
+            uncompacted = uncompacted.into_iter().chain(offsets).reduce(|sum: i64, more| sum + more);
+            kept_ms = retention_ms;
+        }
+        behind.push(uncompacted);
+        retention.push(kept_ms);
+    }
+    out.gauge(
+        "kafka_server_replicamanager_produceridcount",
+        "Producers whose sequences partitions remember, added up over the partitions.",
+        producers,
+    );
+    let mut family = out.family(
+        "onelog_topic_uncompacted_offsets",
+        Kind::Gauge,
+        "Offsets that compaction has not looked at yet, of compacted topics.",
+    );
+    for (place, topic) in observed.shown_topic_places() {
+        if let Some(offsets) = behind[place] {
+            family.sample(&[("topic", &topic.name)], offsets);
+        }
+    }
+    let mut family = out.family(
+        "onelog_topic_retention_seconds",
+        Kind::Gauge,
+        "How long records are kept, where that is limited.",
+    );
+    for (place, topic) in observed.shown_topic_places() {
+        if let Some(ms) = retention[place] {
+            family.sample(&[("topic", &topic.name)], Seconds(ms));
+        }
+    }
+    let mut family = out.family(
+        "onelog_topic_oldest_record_seconds",
+        Kind::Gauge,
+        "Age of the oldest batch of the topic.",
+    );
+    let now = broker.clock.now_ms();
+    for topic in observed.shown_topics().filter(|_| observed.shows_partitions) {
+        let first =
+            |log: &Arc<PartitionLog>| broker.store.timestamp_at(log, log.log_start_offset()).ok().flatten();
+        let oldest = topic.partitions.iter().filter_map(first).filter(|timestamp| *timestamp >= 0).min();
+        if let Some(oldest) = oldest {
+            family.sample(&[("topic", &topic.name)], Seconds((now - oldest).max(0)));
+        }
+    }
+}
+
+/// Milliseconds, shown as seconds.
+struct Seconds(i64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
 /// Rises by one with every rebalance.
 fn generations(out: &mut Exposition, observed: &Observed) {
     let mut family = out.family(
@@ -88,6 +201,18 @@ fn log(out: &mut Exposition, observed: &Observed) {
     bytes.sample(&[("state", "unused")], log.unused_bytes);
     bytes.sample(&[("state", "dead")], log.file_bytes.saturating_sub(log.live_bytes + log.unused_bytes));
     out.gauge("onelog_commitlog_files", "Files of the log.", log.files);
+    for (name, help, value) in [
+        (
+            "onelog_queue_bytes",
+            "Bytes of full consume queue pages; the last page of each partition is in memory.",
+            log.queue_bytes,
+        ),
+        ("onelog_index_bytes", "Bytes of index files.", log.indexes.bytes),
+        ("onelog_index_keys", "Records that can be found by key without reading the log.", log.indexes.keys),
+    ] {
+        out.gauge(name, help, value);
+    }
+    out.gauge("onelog_index_files", "Index files.", log.indexes.files);
     for (name, help, value) in [
         ("onelog_commitlog_start_position_bytes", "Where the log begins.", log.begin.0),
         ("onelog_commitlog_end_position_bytes", "Where the next batch goes.", log.written.0),
@@ -134,9 +259,7 @@ fn group_lag(out: &mut Exposition, observed: &Observed, broker: &Broker) {
             }
         }
         for (topic, ms) in behind {
-            let (seconds, part) = (ms / 1000, ms % 1000);
-            family
-                .sample(&[("group", &group.group_id), ("topic", topic)], format_args!("{seconds}.{part:03}"));
+            family.sample(&[("group", &group.group_id), ("topic", topic)], Seconds(ms));
         }
     }
 }

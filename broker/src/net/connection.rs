@@ -305,6 +305,9 @@ where
 
     fn send(&mut self, header: &[u8], body: Response, request: &Request) {
         request.metrics.seconds.observe(request.started.elapsed().as_secs_f64());
+        for (code, count) in &body.errors {
+            self.metrics.error(&request.metrics, *code, *count);
+        }
         let breaks_off = body.breaks_off;
         let pushed = if breaks_off {
             self.outgoing.push_half(header, &body)

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use protocol::ErrorCode;
+use protocol::messages::HeartbeatResponse;
 use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::oneshot;
 
@@ -30,12 +32,14 @@ struct Setup {
     dispatched: Rc<Cell<usize>>,
     stop: CancellationToken,
     company: Rc<Company>,
+    metrics: Arc<Metrics>,
 }
 
 impl Setup {
     fn new(replies: impl IntoIterator<Item = Reply>) -> Self {
         let replies = Rc::new(RefCell::new(replies.into_iter().collect()));
-        Self { replies, dispatched: Rc::default(), stop: CancellationToken::new(), company: Rc::default() }
+        let (dispatched, company, metrics) = (Rc::default(), Rc::default(), Arc::new(Metrics::new()));
+        Self { replies, dispatched, stop: CancellationToken::new(), company, metrics }
     }
 
     fn connect(&self, buffer: usize) -> (DuplexStream, impl Future<Output = Ended> + use<>) {
@@ -46,7 +50,7 @@ impl Setup {
             let reply = replies.borrow_mut().pop_front().expect("the test gave a reply");
             Ok(Answer { header: frame.slice(4..8), reply })
         };
-        let counted = (Arc::new(Metrics::new()), Arc::default());
+        let counted = (Arc::clone(&self.metrics), Arc::default());
         let connection =
             Connection::new(server, dispatch, LIMITS, counted, &self.stop, Rc::clone(&self.company));
         (client, connection.run())
@@ -117,6 +121,35 @@ async fn no_request_is_begun_while_one_before_it_has_to_ask_somebody() {
         drop(client);
     };
     tokio::join!(serve, talk);
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_that_answers_say_are_counted_by_api() {
+    let error = |code: ErrorCode| {
+        let heartbeat = HeartbeatResponse::default().with_error_code(code.code());
+        Response::encode(&heartbeat, 0)
+    };
+    let (sender, late) = later();
+    let setup =
+        Setup::new([Reply::Now(error(ErrorCode::UnknownMemberId)), late, Reply::Now(error(ErrorCode::None))]);
+    let (mut client, connection) = setup.connect(1024);
+    let talk = async {
+        for correlation in 1..=3 {
+            client.write_all(&request(12, correlation)).await.unwrap();
+        }
+        sender.send(error(ErrorCode::UnknownMemberId)).unwrap();
+        for correlation in 1..=3 {
+            assert_eq!(response(&mut client).await.0, correlation);
+        }
+        drop(client);
+    };
+    tokio::join!(connection, talk);
+    let text = String::from_utf8(setup.metrics.render()).unwrap();
+    let lines: Vec<&str> =
+        text.lines().filter(|line| line.starts_with("kafka_network_requestmetrics_errors")).collect();
+    let line =
+        "kafka_network_requestmetrics_errors_total{error=\"UNKNOWN_MEMBER_ID\",request=\"Heartbeat\"} 2";
+    assert_eq!(lines, [line]);
 }
 
 #[tokio::test(start_paused = true)]

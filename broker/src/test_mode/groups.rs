@@ -86,7 +86,7 @@ pub(super) async fn expire(call: Call) -> Outcome {
 
 pub(super) async fn observed(broker: &Broker) -> Vec<ObservedGroup> {
     match broker.groups.ask(Request::Observe).await {
-        Response::Observe(groups) => groups,
+        Response::Observe(observed) => observed.groups,
         other => unreachable!("the coordinator answered another question: {other:?}"),
     }
 }

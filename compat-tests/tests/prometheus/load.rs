@@ -112,6 +112,8 @@ fn consume(address: &str, topic: &str, pause: Duration, stop: Arc<AtomicBool>) -
         .set("topic.metadata.refresh.interval.ms", "500")
         .create()?;
     consumer.subscribe(&[topic])?;
+    // An answer with an error in it: consumers do not make topics.
+    consumer.fetch_metadata(Some("no-such-topic"), Duration::from_secs(10))?;
     Ok(std::thread::spawn(move || {
         while !stop.load(Ordering::Acquire) {
             if consumer.poll(Duration::from_millis(100)).is_some() {

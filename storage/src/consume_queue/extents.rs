@@ -126,6 +126,14 @@ impl Extents {
         self.numbers.lock().expect("no panic under this lock").quarantined.extend(pages);
     }
 
+    /// Bytes of pages that queues use, those of the last checkpoint that wait to be free not counted.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        let numbers = self.numbers.lock().expect("no panic under this lock");
+        let free: usize = numbers.free.iter().map(Range::len).sum();
+        let unused = u64::try_from(free + numbers.quarantined.len()).unwrap_or(u64::MAX);
+        u64::from(numbers.next).saturating_sub(unused) * PAGE_LEN as u64
+    }
+
     /// How many numbers wait for a checkpoint; pass it to [`Extents::release`] once that checkpoint is durable.
     pub(crate) fn quarantined(&self) -> usize {
         self.numbers.lock().expect("no panic under this lock").quarantined.len()

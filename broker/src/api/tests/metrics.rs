@@ -9,8 +9,7 @@ use protocol::messages::{
 use protocol::record_batch_builder::RecordBatchBuilder;
 
 use super::{Client, batch, block_on, topic_name};
-use crate::coordinator::group::{Request, Response};
-use crate::metrics::{Detail, Metrics, Observed};
+use crate::metrics::{Coordinators, Detail, Metrics, Observed};
 
 struct Pages {
     metrics: String,
@@ -20,11 +19,9 @@ struct Pages {
 
 fn scraped(client: &Client) -> Pages {
     let page = |detail, public| {
-        let Response::Observe(groups) = block_on(client.broker.groups.ask(Request::Observe)) else {
-            panic!("Observe is answered with what was observed")
-        };
+        let coordinators = block_on(Coordinators::ask(&client.broker));
         let (metrics, broker) = (Metrics::new(), &client.broker);
-        let observed = Observed::gather(broker, "127.0.0.1:9092", groups, detail);
+        let observed = Observed::gather(broker, "127.0.0.1:9092", coordinators, detail);
         let page =
             if public { metrics.public_page(broker, &observed) } else { metrics.page(broker, &observed) };
         String::from_utf8(page).unwrap()
@@ -129,6 +126,59 @@ fn lag_is_told_in_records_and_in_seconds() {
     });
     let seconds: f64 = behind.unwrap().parse().unwrap();
     assert!((40.0..50.0).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn open_transactions_and_their_age_show_until_they_end() {
+    let client = Client::with_config(&[("transaction.state.log.num.partitions", "3")]);
+    client.create("t", 3, &[]);
+    let none = ["onelog_transactions{state=\"ongoing\"} 0", "onelog_transaction_oldest_seconds 0.000"];
+    assert_has(&scraped(&client).metrics, &none);
+    let producer = client.begin("tx");
+    client.send_transactional(12, Some("tx"), producer, (0, 0));
+    let page = scraped(&client).metrics;
+    assert_has(
+        &page,
+        &["onelog_transactions{state=\"ongoing\"} 1", "kafka_server_replicamanager_produceridcount 1"],
+    );
+    let age = page.lines().find_map(|line| line.strip_prefix("onelog_transaction_oldest_seconds "));
+    assert!(age.unwrap().parse::<f64>().unwrap() < 60.0, "{age:?}");
+    client.end(5, "tx", producer, true);
+    client.becomes("tx", "CompleteCommit");
+    assert_has(&scraped(&client).metrics, &none);
+}
+
+#[test]
+fn topics_tell_how_old_their_records_are_and_how_long_they_stay() {
+    let client = Client::new();
+    client.create("kept", 2, &[("retention.ms", "-1")]);
+    client.create("short", 2, &[("retention.ms", "90500")]);
+    client.create("compacted", 1, &[("cleanup.policy", "compact")]);
+    let mut builder = RecordBatchBuilder::new(0);
+    builder.append(client.now() - 50_000, Some(b"k"), Some(b"v"));
+    assert_eq!(client.produce("short", 1, builder.build()).error_code, 0);
+    for _ in 0..90 {
+        client.fill("short", 0, &["one entry of the 85 on a page"]);
+    }
+    client.fill("compacted", 0, &["a", "b", "c"]);
+    let page = scraped(&client).metrics;
+    assert_has(
+        &page,
+        &[
+            "onelog_topic_retention_seconds{topic=\"short\"} 90.500",
+            "onelog_topic_uncompacted_offsets{topic=\"compacted\"} 3",
+            "onelog_queue_bytes 4096",
+            "onelog_index_files 0",
+            "onelog_group_rebalances_total{reason=\"session_timeout\"} 0",
+        ],
+    );
+    assert!(!page.contains("onelog_topic_retention_seconds{topic=\"kept\"}"), "{page}");
+    assert!(!page.contains("onelog_topic_retention_seconds{topic=\"compacted\"}"), "{page}");
+    assert!(!page.contains("onelog_topic_uncompacted_offsets{topic=\"short\"}"), "{page}");
+    let age = page
+        .lines()
+        .find_map(|line| line.strip_prefix("onelog_topic_oldest_record_seconds{topic=\"short\"} "));
+    assert!((50.0..60.0).contains(&age.unwrap().parse::<f64>().unwrap()), "{age:?}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::config::NEW_MEMBER_JOIN_TIMEOUT;
 use super::effect::WaiterId;
 use super::event::{JoinGroup, Protocol};
 use super::members::{Member, Terms};
+use super::rebalances::RebalanceReason;
 use super::response::{JoinGroupResponse, Response};
 use super::turn::Turn;
 
@@ -126,7 +127,7 @@ impl Turn<'_> {
         }
         self.group.members.set_terms(&id, terms(request));
         self.park_join(&id, waiter);
-        self.rebalance_or_complete_join();
+        self.rebalance_or_complete_join(RebalanceReason::MemberChanged);
     }
 
     fn add_member(&mut self, waiter: WaiterId, mut request: JoinGroup, id: Arc<str>) {
@@ -145,7 +146,7 @@ impl Turn<'_> {
         self.group.members.insert(member);
         self.park_join(&id, waiter);
         self.set_session(id, NEW_MEMBER_JOIN_TIMEOUT);
-        self.rebalance_or_complete_join();
+        self.rebalance_or_complete_join(RebalanceReason::MemberJoined);
     }
 
     /// A static member came back without its member id: it gets a new one and takes the old one's place, which is fenced
@@ -183,7 +184,7 @@ impl Turn<'_> {
             }
         }
         self.park_join(&id, waiter);
-        self.rebalance_or_complete_join();
+        self.rebalance_or_complete_join(RebalanceReason::MemberChanged);
     }
 
     /// Without KIP-814 a returning leader must not know itself as leader, or it would compute an assignment that nobody asked

@@ -8,6 +8,7 @@ use protocol::ErrorCode;
 use super::classic::GroupState;
 use super::effect::WaiterId;
 use super::event::{LeaveGroup, MemberIdentity};
+use super::rebalances::RebalanceReason;
 use super::response::{LeaveGroupResponse, LeftMember, Response};
 use super::turn::Turn;
 
@@ -28,7 +29,9 @@ impl Turn<'_> {
         }
         if members.iter().any(|member| member.error == ErrorCode::None) {
             match self.group.state() {
-                GroupState::Stable | GroupState::CompletingRebalance => self.prepare_rebalance(),
+                GroupState::Stable | GroupState::CompletingRebalance => {
+                    self.prepare_rebalance(RebalanceReason::MemberLeft);
+                }
                 GroupState::PreparingRebalance => self.maybe_complete_join(),
                 GroupState::Empty | GroupState::Dead => (),
             }

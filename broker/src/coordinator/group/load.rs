@@ -12,6 +12,7 @@ use super::classic::Group;
 use super::effect::Ticket;
 use super::event::Protocol;
 use super::members::{Member, Terms};
+use super::rebalances::RebalanceReason;
 use super::records::{GroupMetadata, Record};
 use super::response::{JoinGroupResponse, Response, SyncGroupResponse};
 use super::timers::Timer;
@@ -63,7 +64,7 @@ impl GroupCoordinator {
             turn.consumer_loaded();
             turn.check_retention_soon();
             if turn.group.members.len() > turn.config.max_size {
-                turn.prepare_rebalance();
+                turn.prepare_rebalance(RebalanceReason::TooLarge);
             }
         }
         for topic in deleted_topics {

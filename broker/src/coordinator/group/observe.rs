@@ -1,6 +1,7 @@
 //! What metrics show of groups: states, members, committed offsets.
 
 use super::GroupCoordinator;
+use super::rebalances::Rebalances;
 
 /// One group at the moment of the question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +18,17 @@ pub struct ObservedGroup {
     pub offsets: Vec<(String, i32, i64)>,
 }
 
+/// All groups, and what they did since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObservedGroups {
+    /// Those that there are.
+    pub groups: Vec<ObservedGroup>,
+    /// Why any group, those that are gone too, rebalanced how often.
+    pub rebalances: Rebalances,
+}
+
 impl GroupCoordinator {
-    pub(super) fn observe(&self) -> Vec<ObservedGroup> {
+    pub(super) fn observe(&self) -> ObservedGroups {
         let groups = self.shards.iter().flat_map(|shard| shard.groups.values());
         let observed = groups.map(|group| {
             let offsets = group.offsets.iter().flat_map(|(topic, partitions)| {
@@ -33,6 +43,6 @@ impl GroupCoordinator {
             let (group_id, offsets) = (group.id.to_string(), offsets.collect());
             ObservedGroup { group_id, state, generation, members, offsets }
         });
-        observed.collect()
+        ObservedGroups { groups: observed.collect(), rebalances: self.rebalances }
     }
 }

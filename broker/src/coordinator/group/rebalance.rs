@@ -10,6 +10,7 @@ use protocol::ErrorCode;
 
 use super::classic::{GroupState, InitialDelay};
 use super::effect::WaiterId;
+use super::rebalances::RebalanceReason;
 use super::response::{JoinGroupMember, JoinGroupResponse, Response};
 use super::timers::Timer;
 use super::turn::Turn;
@@ -19,10 +20,10 @@ const SHORTEST_RETRY: Duration = Duration::from_secs(1);
 
 impl Turn<'_> {
     /// Something about the membership changed: rebalance, or go on with the rebalance under way.
-    pub(super) fn rebalance_or_complete_join(&mut self) {
+    pub(super) fn rebalance_or_complete_join(&mut self, reason: RebalanceReason) {
         match self.group.state() {
             GroupState::PreparingRebalance => self.maybe_complete_join(),
-            _ => self.prepare_rebalance(),
+            _ => self.prepare_rebalance(reason),
         }
     }
 
@@ -34,7 +35,8 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) fn prepare_rebalance(&mut self) {
+    pub(super) fn prepare_rebalance(&mut self, reason: RebalanceReason) {
+        self.rebalances.began(reason);
         if self.group.state() == GroupState::CompletingRebalance {
             self.withdraw_assignments(ErrorCode::RebalanceInProgress);
         }
@@ -110,7 +112,7 @@ impl Turn<'_> {
         for member in &silent {
             self.remove_member(member);
         }
-        self.prepare_rebalance();
+        self.prepare_rebalance(RebalanceReason::RebalanceTimeout);
     }
 
     /// A member's session, or the use-by date of a handed-out member id, ran out.
@@ -123,7 +125,9 @@ impl Turn<'_> {
         self.remove_member(member_id);
         match self.group.state() {
             GroupState::PreparingRebalance if self.group.has_all_members_joined() => self.complete_join(),
-            GroupState::Stable | GroupState::CompletingRebalance if !was_pending => self.prepare_rebalance(),
+            GroupState::Stable | GroupState::CompletingRebalance if !was_pending => {
+                self.prepare_rebalance(RebalanceReason::SessionTimeout);
+            }
             _ => (),
         }
     }

@@ -9,7 +9,7 @@ pub use super::consumer::response::{
     ConsumerGroupHeartbeatResponse, DescribedConsumer, DescribedConsumerGroup, NamedAssignment,
 };
 use super::event::{LeaveGroup, PartitionCommit, Request};
-use super::observe::ObservedGroup;
+use super::observe::ObservedGroups;
 use crate::coordinator::effect::Fails;
 
 /// The answer to a `Request`, variant by variant.
@@ -38,7 +38,7 @@ pub enum Response {
     /// To ListGroups: the error, or the groups ordered by partition and id.
     ListGroups(Result<Vec<ListedGroup>, ErrorCode>),
     /// To Observe.
-    Observe(Vec<ObservedGroup>),
+    Observe(ObservedGroups),
     /// To DeleteGroup.
     DeleteGroup(ErrorCode),
     /// To ConsumerGroupHeartbeat.
@@ -96,7 +96,7 @@ impl Response {
                 Self::DescribeGroup(DescribedGroup::failed(error, describe.group_id))
             }
             Request::ListGroups(_) => Self::ListGroups(Err(error)),
-            Request::Observe => Self::Observe(Vec::new()),
+            Request::Observe => Self::Observe(ObservedGroups::default()),
             Request::DeleteGroup { .. } => Self::DeleteGroup(error),
             Request::ConsumerGroupHeartbeat(_) => {
                 Self::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse::refused(error.into()))

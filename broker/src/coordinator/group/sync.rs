@@ -9,6 +9,7 @@ use protocol::ErrorCode;
 use super::classic::GroupState;
 use super::effect::WaiterId;
 use super::event::{Heartbeat, SyncGroup};
+use super::rebalances::RebalanceReason;
 use super::response::{Response, SyncGroupResponse};
 use super::timers::Timer;
 use super::turn::Turn;
@@ -98,7 +99,7 @@ impl Turn<'_> {
         if !self.fits_an_append(&record) {
             // What Kafka does when the append fails with RECORD_TOO_LARGE.
             self.withdraw_assignments(ErrorCode::UnknownServerError);
-            return self.prepare_rebalance();
+            return self.prepare_rebalance(RebalanceReason::TooLarge);
         }
         self.group.transition(GroupState::Stable, self.wall_clock_ms);
         self.append(vec![record]);

@@ -14,6 +14,7 @@ use super::config::GroupConfig;
 use super::consumer::topics::TopicIndex;
 use super::effect::{CoordinatorRecord, Outbox, Ticket, WaiterId};
 use super::members::Member;
+use super::rebalances::Rebalances;
 use super::records::{self, GroupMetadata, MemberMetadata};
 use super::response::{JoinGroupResponse, Response, SyncGroupResponse};
 use super::timers::{Timer, Timers};
@@ -27,6 +28,7 @@ pub(super) struct Turn<'a> {
     pub(super) topics: &'a TopicIndex,
     pub(super) timers: &'a mut Timers,
     pub(super) outbox: &'a mut Outbox,
+    pub(super) rebalances: &'a mut Rebalances,
     pub(super) group: &'a mut Group,
 }
 

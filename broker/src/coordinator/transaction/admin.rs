@@ -33,6 +33,7 @@ impl TransactionCoordinator {
                 transactional_id: transaction.id.to_string(),
                 producer_id: transaction.metadata.producer.producer_id,
                 state: transaction.metadata.state,
+                start_ms: transaction.metadata.start_ms,
             }));
             listed[from..].sort_by(|a, b| a.transactional_id.cmp(&b.transactional_id));
         }

@@ -74,4 +74,6 @@ pub struct ListedTransaction {
     pub producer_id: i64,
     /// Current state.
     pub state: TransactionState,
+    /// When the last transaction began, milliseconds since the Unix epoch; -1 if none did.
+    pub start_ms: i64,
 }

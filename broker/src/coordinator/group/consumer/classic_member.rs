@@ -16,6 +16,7 @@ use super::member::{ClassicMetadata, ConsumerMember, MemberState};
 use crate::coordinator::effect::WaiterId;
 use crate::coordinator::group::classic::{CONSUMER_PROTOCOL_TYPE, millis};
 use crate::coordinator::group::event::{Heartbeat, JoinGroup, LeaveGroup, MemberIdentity, SyncGroup};
+use crate::coordinator::group::rebalances::RebalanceReason;
 use crate::coordinator::group::response::{
     JoinGroupResponse, LeaveGroupResponse, LeftMember, Response, SyncGroupResponse,
 };
@@ -193,7 +194,7 @@ impl Turn<'_> {
             members.push(LeftMember { member_id, group_instance_id, error });
         }
         if !left.is_empty() {
-            self.fence_consumers(&left);
+            self.fence_consumers(&left, RebalanceReason::MemberLeft);
         }
         LeaveGroupResponse { error: ErrorCode::None, members }
     }

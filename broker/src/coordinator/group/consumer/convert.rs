@@ -17,6 +17,7 @@ use super::{ConsumerGroup, records as consumer_records};
 use crate::coordinator::effect::CoordinatorRecord;
 use crate::coordinator::group::classic::{CONSUMER_PROTOCOL_TYPE, millis};
 use crate::coordinator::group::members::{Member, Terms};
+use crate::coordinator::group::rebalances::RebalanceReason;
 use crate::coordinator::group::records;
 use crate::coordinator::group::response::Refusal;
 use crate::coordinator::group::timers::Timer;
@@ -155,12 +156,13 @@ impl Turn<'_> {
             let consumer = self.consumer();
             let epoch = consumer.assignment_epoch;
             let settled = consumer.epoch == epoch && consumer.members().all(|it| it.is_reconciled_to(epoch));
-            self.convert_to_classic(&[], subscription_changed || !settled);
+            let reason = (subscription_changed || !settled).then_some(RebalanceReason::MemberChanged);
+            self.convert_to_classic(&[], reason);
         }
     }
 
     /// Makes the group a classic one of the members that are left.
-    pub(super) fn convert_to_classic(&mut self, leaving: &[Arc<str>], rebalances: bool) {
+    pub(super) fn convert_to_classic(&mut self, leaving: &[Arc<str>], rebalances: Option<RebalanceReason>) {
         let id = self.group.id.clone();
         let Some(consumer) = self.group.consumer.take() else { return };
         let mut written = tombstones(&id, &consumer);
@@ -183,8 +185,8 @@ impl Turn<'_> {
             self.keep_alive(&member);
         }
         tracing::info!(group = &*id, "the consumer group is a classic group now");
-        if rebalances {
-            self.prepare_rebalance();
+        if let Some(reason) = rebalances {
+            self.prepare_rebalance(reason);
         }
     }
 

@@ -20,6 +20,7 @@ use crate::coordinator::group::GroupCoordinator;
 use crate::coordinator::group::classic::millis;
 use crate::coordinator::group::config::{ConsumerSettings, MAX_STRING};
 use crate::coordinator::group::event::ConsumerGroupHeartbeat;
+use crate::coordinator::group::rebalances::RebalanceReason;
 use crate::coordinator::group::response::{ConsumerGroupHeartbeatResponse, Refusal, Response};
 use crate::coordinator::group::timers::Timer;
 use crate::coordinator::group::turn::Turn;
@@ -240,7 +241,8 @@ impl Turn<'_> {
             consumer.patterns.insert(name.to_owned(), resolved);
         }
         consumer.put(updated.clone());
-        self.bump_epoch(subscription_changed, records);
+        let reason = if is_unknown { RebalanceReason::MemberJoined } else { RebalanceReason::MemberChanged };
+        self.bump_epoch(subscription_changed.then_some(reason), records);
         if self.may_assign(now_ms) {
             self.assign_targets(records);
         }
@@ -267,13 +269,17 @@ impl Turn<'_> {
     }
 
     /// Begins a new group epoch if subscriptions or subscribed topics changed.
-    pub(super) fn bump_epoch(&mut self, changed: bool, records: &mut Vec<CoordinatorRecord>) {
+    pub(super) fn bump_epoch(
+        &mut self,
+        changed: Option<RebalanceReason>,
+        records: &mut Vec<CoordinatorRecord>,
+    ) {
         let (group_id, topics, now_ms) = (self.group.id.clone(), self.topics, self.wall_clock_ms);
         let consumer = self.consumer();
         for pattern in consumer.drop_unused_patterns() {
             records.push(records::pattern(&group_id, &pattern, None));
         }
-        let mut bump = changed || consumer.epoch == 0;
+        let mut bump = changed.is_some() || consumer.epoch == 0;
         for (name, pattern) in consumer.patterns.iter_mut().filter(|(_, pattern)| pattern.is_dirty) {
             pattern.is_dirty = false;
             bump = true;
@@ -295,6 +301,7 @@ impl Turn<'_> {
             records.push(records::partition_metadata_tombstone(&group_id));
         }
         tracing::info!(group = &*group_id, epoch = consumer.epoch, "group epoch begins");
+        self.rebalances.began(changed.unwrap_or(RebalanceReason::TopicsChanged));
     }
 
     /// Whether the target is out of date and the last one is old enough (KIP-1263).

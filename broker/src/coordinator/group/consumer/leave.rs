@@ -9,6 +9,7 @@ use super::heartbeat::{check_fenced, known_static, unknown_member};
 use super::member::{LEAVE_STATIC_EPOCH, MemberState, Owned};
 use super::records;
 use crate::coordinator::group::event::ConsumerGroupHeartbeat;
+use crate::coordinator::group::rebalances::RebalanceReason;
 use crate::coordinator::group::response::{ConsumerGroupHeartbeatResponse, Refusal};
 use crate::coordinator::group::timers::Timer;
 use crate::coordinator::group::turn::Turn;
@@ -37,7 +38,7 @@ impl Turn<'_> {
         if request.member_epoch == LEAVE_STATIC_EPOCH {
             self.leave_for_a_while(&id);
         } else {
-            self.fence_consumers(std::slice::from_ref(&id));
+            self.fence_consumers(std::slice::from_ref(&id), RebalanceReason::MemberLeft);
         }
         Ok(ConsumerGroupHeartbeatResponse {
             error: ErrorCode::None,
@@ -62,9 +63,9 @@ impl Turn<'_> {
     }
 
     /// Takes members out. A group in which only classic members are left becomes a classic group.
-    pub(super) fn fence_consumers(&mut self, ids: &[Arc<str>]) {
+    pub(super) fn fence_consumers(&mut self, ids: &[Arc<str>], reason: RebalanceReason) {
         if self.is_classic_without(ids) {
-            return self.convert_to_classic(ids, true);
+            return self.convert_to_classic(ids, Some(reason));
         }
         let group_id = self.group.id.clone();
         let mut fenced = Vec::new();
@@ -77,7 +78,7 @@ impl Turn<'_> {
                 tracing::info!(group = &*group_id, member = &**id, "member is out of the consumer group");
             }
         }
-        self.bump_epoch(true, &mut fenced);
+        self.bump_epoch(Some(reason), &mut fenced);
         self.append_in_parts(fenced);
         if self.group.is_empty() {
             self.check_retention_soon();
@@ -88,7 +89,7 @@ impl Turn<'_> {
     pub(in crate::coordinator::group) fn consumer_session_due(&mut self, id: &str) {
         let member = self.group.consumer.as_ref().and_then(|consumer| consumer.member(id));
         if let Some(id) = member.map(|member| member.id.clone()) {
-            self.fence_consumers(&[id]);
+            self.fence_consumers(&[id], RebalanceReason::SessionTimeout);
         }
     }
 
@@ -97,7 +98,7 @@ impl Turn<'_> {
         let member = self.group.consumer.as_ref().and_then(|consumer| consumer.member(id));
         let is_late = |member: &&_| is_unrevoked(member) || is_classic(member);
         if let Some(id) = member.filter(is_late).map(|member| member.id.clone()) {
-            self.fence_consumers(&[id]);
+            self.fence_consumers(&[id], RebalanceReason::RebalanceTimeout);
         }
     }
 

@@ -13,6 +13,43 @@ fn first_rebalance_waits_three_seconds() {
 }
 
 #[test]
+fn rebalances_are_counted_by_what_they_began_with() {
+    let counted = |world: &mut World| {
+        world.answers();
+        let Response::Observe(observed) = world.ask(Request::Observe) else { panic!("it observes") };
+        let rebalances = observed.rebalances;
+        let of = |reason| (rebalances[reason] > 0).then_some((reason, rebalances[reason]));
+        RebalanceReason::ALL.into_iter().filter_map(of).collect::<Vec<_>>()
+    };
+    let mut world = World::new();
+    let members = world.stable_group(2);
+    let joined = (RebalanceReason::MemberJoined, 1);
+    assert_eq!(counted(&mut world), [joined], "those who come into a rebalance begin no other");
+    world.ask(leave(&[&members[1]]));
+    let left = (RebalanceReason::MemberLeft, 1);
+    assert_eq!(counted(&mut world), [joined, left]);
+    world.pass(DAY);
+    assert_eq!(
+        counted(&mut world),
+        [joined, left],
+        "who does not come back ends a rebalance and begins none"
+    );
+
+    let mut world = World::new();
+    let members = world.stable_group(2);
+    world.join(changed(&members[0]));
+    world.join(rejoin(&members[1]));
+    world.pass_alive(70, &[&members[0], &members[1]], 2);
+    let (changed, late) = ((RebalanceReason::MemberChanged, 1), (RebalanceReason::RebalanceTimeout, 1));
+    assert_eq!(counted(&mut world), [joined, changed, late], "they joined and never synced");
+
+    let mut world = World::new();
+    world.stable_group(1);
+    world.pass(DAY);
+    assert_eq!(counted(&mut world), [joined, (RebalanceReason::SessionTimeout, 1)]);
+}
+
+#[test]
 fn initial_delay_of_zero_answers_on_the_next_timeout() {
     let mut world =
         World::with(GroupConfig { initial_rebalance_delay: Duration::ZERO, ..GroupConfig::default() });
