@@ -23,6 +23,8 @@ pub struct ProduceOptions {
     pub batch_bytes: Option<usize>,
     /// Lifts the client's own limit, so that the broker's is what refuses.
     pub max_request_bytes: Option<usize>,
+    /// How long an answer is waited for before the request is sent again, where the driver can say so.
+    pub request_timeout_ms: Option<u64>,
 }
 
 /// A partition as Metadata shows it.

@@ -1,6 +1,9 @@
 //! The control API of test mode, seen by real clients: each fault family and each verb changes what they meet, and they come out of it
 //! as their libraries promise. Only ever aimed at Onelog.
 
+#[path = "test_mode/verbs.rs"]
+mod verbs;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -28,7 +31,11 @@ struct Stage {
 
 impl Stage {
     fn new(client: &'static Client) -> Result<Self> {
-        let properties = "onelog.test.mode=local\n".to_owned();
+        Self::with(client, "")
+    }
+
+    fn with(client: &'static Client, properties: &str) -> Result<Self> {
+        let properties = format!("onelog.test.mode=local\n{properties}");
         let broker = Broker::start_as(BrokerKind::Onelog, Identity { properties, ..Identity::default() })?;
         let (admin, driver) = (broker.admin()?, Driver::start(client, &broker.address())?);
         Ok(Self { broker, admin, client, driver, topics: 0 })
@@ -70,7 +77,11 @@ impl Stage {
             rule["topic"] = topic.as_str().into();
         }
         let fault = self.fault(&rule)?;
-        let options = ProduceOptions { idempotent: true, ..ProduceOptions::default() };
+        let options = ProduceOptions {
+            idempotent: true,
+            request_timeout_ms: rule["drop_response"].is_boolean().then_some(1000),
+            ..ProduceOptions::default()
+        };
         let delivered = self.driver.produce(&[Record::new(&topic, 0, "v")], &options)?;
         ensure!(
             matches!(delivered[..], [Delivery::Acknowledged { offset: 0, .. }]),
@@ -108,6 +119,7 @@ fn producers_get_through(stage: &mut Stage) -> Result<()> {
         json!({"keys": ["Produce"], "disconnect": true, "after_apply": true, "count": 1}),
     )?;
     stage.produced_once(1, json!({"keys": ["Produce"], "truncate": true, "count": 1}))?;
+    stage.produced_once(1, json!({"keys": ["Produce"], "drop_response": true, "count": 1}))?;
     stage.produced_once(1, json!({"keys": ["Produce"], "throttle_ms": 200, "count": 1}))?;
     let begun = clock::now();
     stage.produced_once(1, json!({"keys": ["Produce"], "delay_ms": 700, "count": 1}))?;
@@ -121,7 +133,7 @@ fn producers_get_through(stage: &mut Stage) -> Result<()> {
     let log = stage.control("GET", "/test/requests?key=produce", "")?;
     let met =
         log["requests"].as_array().context("a list")?.iter().filter(|request| request["fault"].is_u64());
-    ensure!(met.count() == 8, "the log shows which requests met a fault: {log}");
+    ensure!(met.count() == 9, "the log shows which requests met a fault: {log}");
     Ok(())
 }
 

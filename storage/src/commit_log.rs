@@ -199,6 +199,11 @@ impl CommitLog {
         }
     }
 
+    /// Takes the disk for full, for records at once; or no longer.
+    pub(crate) fn refuse_records(&self, refused: bool) {
+        self.space.refuse(refused);
+    }
+
     /// Whether the log could not have its next file when it was last tried.
     pub(crate) fn is_full(&self) -> bool {
         self.space.is_full()

@@ -48,17 +48,34 @@ pub(crate) struct SpaceWatch {
     file_size: u64,
     seen: Mutex<Space>,
     full: AtomicBool,
+    /// A test says that there is no room, whatever the disk says.
+    refused: AtomicBool,
 }
 
 impl SpaceWatch {
     /// For commitlog files of `file_size` bytes.
     pub(crate) fn new(file_size: u64) -> Self {
-        Self { file_size, seen: Mutex::default(), full: AtomicBool::new(false) }
+        Self {
+            file_size,
+            seen: Mutex::default(),
+            full: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
+        }
     }
 
-    /// Whether there was no room for the next file when it was last tried.
+    /// Whether there was no room for the next file when it was last tried, or records are refused.
     pub(crate) fn is_full(&self) -> bool {
-        self.full.load(Ordering::Acquire)
+        self.full.load(Ordering::Acquire) || self.is_refused()
+    }
+
+    /// Takes the disk for full from now on, for records at once; or no longer.
+    pub(crate) fn refuse(&self, refused: bool) {
+        self.refused.store(refused, Ordering::Release);
+    }
+
+    /// Whether records are refused although the file that is written to may have room.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
     }
 
     /// Bytes at the end of a file that records leave to metadata while there is no next file.
@@ -82,8 +99,8 @@ impl SpaceWatch {
     /// changes.
     pub(crate) fn note(&self, room: Room, next_file: Option<bool>) -> Space {
         let mut seen = self.seen.lock().expect("no panic under this lock");
-        let full = next_file.map_or(self.is_full(), |had| !had);
-        let state = judge(seen.state, room, self.file_size, full);
+        let full = next_file.map_or_else(|| self.full.load(Ordering::Acquire), |had| !had);
+        let state = judge(seen.state, room, self.file_size, full || self.is_refused());
         let before = std::mem::replace(&mut *seen, Space { free: room.free, total: room.total, state });
         self.full.store(full, Ordering::Release);
         if before.state != state {

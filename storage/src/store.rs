@@ -314,6 +314,12 @@ impl Store {
         self.engine.log.space()
     }
 
+    /// For tests of what writes to the log: takes the disk for full from now on, so that records are refused at once, until it is
+    /// told otherwise.
+    pub fn refuse_records(&self, refused: bool) {
+        self.engine.log.refuse_records(refused);
+    }
+
     /// Syncs what is written and acknowledges it. The flusher does this by itself; for tests without threads.
     ///
     /// # Errors

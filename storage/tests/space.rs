@@ -70,6 +70,24 @@ fn full_disk_refuses_records_keeps_reads_and_takes_records_again_when_there_is_r
 }
 
 #[test]
+fn records_that_a_test_has_refused_are_refused_at_once_and_taken_again_at_once() {
+    let store = open_on(&SimulatedDisk::default());
+    let partition = create(&store, "t", 1);
+    try_append(&store, &partition).unwrap();
+    store.refuse_records(true);
+    assert!(is_full(&try_append(&store, &partition).unwrap_err()));
+    store.housekeep().unwrap();
+    assert_eq!(store.space().state, SpaceState::Full);
+    assert!(is_full(&try_append(&store, &partition).unwrap_err()));
+    create(&store, "what is no record is taken", 2);
+    store.refuse_records(false);
+    try_append(&store, &partition).unwrap();
+    assert_eq!(store.space().state, SpaceState::Ok);
+    store.flush().unwrap();
+    assert_eq!(read_all(&store, &partition, 0).len(), 2);
+}
+
+#[test]
 fn deleting_on_a_full_disk_gives_room_for_records() {
     let disk = SimulatedDisk::default();
     let store = open_on(&disk);

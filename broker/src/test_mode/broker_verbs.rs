@@ -82,8 +82,14 @@ impl Default for DiskFull {
 /// `POST /test/disk-full`.
 pub(super) fn disk_full(call: Call) -> Outcome {
     let DiskFull { full } = call.body()?;
+    fill_disk(&call, full);
+    answer(&json!({ "full": full }))
+}
+
+/// Has the disk be full, for records and for new files, or as it is.
+pub(super) fn fill_disk(call: &Call, full: bool) {
     call.test_mode().disk.fill(full);
-    answer(&json!({ "full": full, "file_bytes": call.broker.config.commitlog_file_bytes }))
+    call.broker.store.refuse_records(full);
 }
 
 /// `POST /test/retention` and `POST /test/compact`: one duty looks after both.

@@ -14,6 +14,7 @@ use protocol::messages::{
 use protocol::{ErrorCode, StrBytes};
 use serde::{Deserialize, Serialize};
 
+use super::broker_verbs::fill_disk;
 use super::faults::Shown;
 use super::groups;
 use super::http::{Call, Failure, Outcome, answer};
@@ -52,7 +53,7 @@ pub(super) async fn reset(call: Call) -> Outcome {
     let faults = call.test_mode().faults().remove_all();
     call.test_mode().imitate(None);
     call.test_mode().disk.slow_down(0);
-    call.test_mode().disk.fill(false);
+    fill_disk(&call, false);
     let groups_deleted = delete_groups(&call.broker).await?;
     let topics_deleted = delete_topics(&call.broker, &wish.keep_topics).await?;
     let requests_forgotten = call.test_mode().requests().forget_all();

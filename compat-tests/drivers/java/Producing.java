@@ -50,6 +50,7 @@ final class Producing {
         copy(options, "compression", config, "compression.type");
         copy(options, "batch_bytes", config, "batch.size");
         copy(options, "max_request_bytes", config, "max.request.size");
+        copy(options, "request_timeout_ms", config, "request.timeout.ms");
         List<Map<String, Object>> deliveries = new ArrayList<>();
         try (KafkaProducer<byte[], byte[]> producer = producer(config)) {
             List<Future<RecordMetadata>> futures = new ArrayList<>();

@@ -60,6 +60,8 @@ class Verbs:
             config["batch.num.messages"] = options["batch_records"]
         if options["max_request_bytes"]:
             config["message.max.bytes"] = options["max_request_bytes"]
+        if options["request_timeout_ms"]:
+            config["socket.timeout.ms"] = config["request.timeout.ms"] = options["request_timeout_ms"]
         deliveries = [None] * len(records)
         producer = Producer(config)
         for number, record in enumerate(records):

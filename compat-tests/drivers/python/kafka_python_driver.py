@@ -59,6 +59,8 @@ class Verbs:
             config["batch_size"] = options["batch_bytes"]
         if options["max_request_bytes"]:
             config["max_request_size"] = options["max_request_bytes"]
+        if options["request_timeout_ms"]:
+            config["request_timeout_ms"] = options["request_timeout_ms"]
         producer = KafkaProducer(**config)
         futures = [self._send(producer, record) for record in records]
         producer.flush(120)

@@ -106,7 +106,7 @@ impl LogWriter {
     /// As `reserve`.
     pub(crate) fn reserve_batch(&mut self, log: &CommitLog, size: usize) -> Result<Reserved, Error> {
         let payload_len = u32::try_from(size).expect("callers compare with max_payload");
-        if self.room() < frame_len(payload_len, true) + log.space.metadata_room() {
+        if log.space.is_refused() || self.room() < frame_len(payload_len, true) + log.space.metadata_room() {
             log.poison().check()?;
             log.need_next()?;
         }

@@ -25,6 +25,7 @@ struct Options {
     idempotent: bool,
     batch_records: Option<usize>,
     max_request_bytes: Option<usize>,
+    request_timeout_ms: Option<u64>,
 }
 
 /// Deliveries by the record's number.
@@ -63,6 +64,9 @@ pub(crate) fn produce(mut config: ClientConfig, arguments: &Arguments) -> Result
     }
     if let Some(bytes) = options.max_request_bytes {
         config.set("message.max.bytes", bytes.to_string());
+    }
+    if let Some(ms) = options.request_timeout_ms {
+        config.set("socket.timeout.ms", ms.to_string()).set("request.timeout.ms", ms.to_string());
     }
     let deliveries = Arc::new(Mutex::new(vec![None; arguments.records.len()]));
     let producer: ThreadedProducer<Deliveries> =
