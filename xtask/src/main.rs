@@ -18,6 +18,7 @@ mod power;
 mod prometheus;
 mod step;
 mod suite;
+mod suite_results;
 mod tidy;
 mod toolchains;
 mod workspace;
@@ -129,7 +130,14 @@ enum Task {
         /// Which broker they talk to
         #[arg(long, value_enum, default_value_t = Broker::Onelog)]
         broker: Broker,
+        /// How often each runs, each time on a new broker
+        #[arg(long, default_value_t = 1)]
+        rounds: u32,
+        /// Only these
+        names: Vec<String>,
     },
+    /// Writes docs/SUITES.md from the results of the last `suites` against both brokers
+    SuitesTable,
     /// Lets a real Prometheus scrape a loaded broker: every query of our dashboard and what stock dashboards ask for must have
     /// data, promtool checks the pages, the alerts and their tests
     Prometheus,
@@ -192,7 +200,8 @@ fn run(task: &Task) -> Result<()> {
         Task::SyncFailure { options } => power::run("sync-failure", options),
         Task::DiskFull { options } => power::run("disk-full", options),
         Task::Suite { name, broker, options } => client_suites::run(name, *broker, options),
-        Task::Suites { broker } => client_suites::run_all(*broker),
+        Task::Suites { broker, rounds, names } => client_suites::run_all(*broker, *rounds, names),
+        Task::SuitesTable => client_suites::write_table(),
         Task::Prometheus => prometheus::run(),
         Task::Tidy => tidy::check(),
     }

@@ -13,7 +13,7 @@ build() {
     mkdir -p "$work/module"
     cp "$here/go.mod" "$here/go.sum" "$work/module/"
     cd "$work/module"
-    go test -mod=mod -c -o "$work/kgo.test" github.com/twmb/franz-go/pkg/kgo
+    go test -mod=mod -c -o "$work/kgo.test" github.com/twmb/franz-go/pkg/kgo || return 1
     rm -rf "$work/testdata"
     # Some tests read files beside them.
     ln -sfn "$(go list -mod=mod -m -f '{{.Dir}}' github.com/twmb/franz-go)/pkg/kgo" "$work/source"
@@ -26,8 +26,12 @@ list() {
 
 run_one() {
     export KGO_SEEDS=$address KGO_TEST_RF=1 KGO_TEST_RECORDS=${KGO_TEST_RECORDS:-20000}
-    (cd "$work/source" && timeout --kill-after=5 $((seconds + 10)) "$work/kgo.test" -test.run "^$1\$" -test.skip "$(left_out_parts "$1")" -test.v -test.timeout "${seconds}s") >"$2" 2>&1 || return 1
+    (cd "$work/source" && timeout --kill-after=5 $((seconds + 10)) "$work/kgo.test" -test.run "$(go_pattern "$1")" -test.skip "$(left_out_parts "$1")" -test.v -test.timeout "${seconds}s") >"$2" 2>&1 || return 1
     if grep -q "^--- SKIP: $1 " "$2"; then echo skipped >>"$2"; fi
+}
+
+failed_parts() {
+    failed_go_parts "$@"
 }
 
 suite "$@"

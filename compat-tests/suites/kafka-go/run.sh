@@ -13,7 +13,7 @@ build() {
     mkdir -p "$work/module"
     cp "$here/go.mod" "$here/go.sum" "$work/module/"
     cd "$work/module"
-    go test -mod=mod -c -o "$work/kafka.test" github.com/segmentio/kafka-go
+    go test -mod=mod -c -o "$work/kafka.test" github.com/segmentio/kafka-go || return 1
     ln -sfn "$(go list -mod=mod -m -f '{{.Dir}}' github.com/segmentio/kafka-go)" "$work/source"
     cd - >/dev/null
 }
@@ -24,8 +24,12 @@ list() {
 
 run_one() {
     export KAFKA_SKIP_NETTEST=1 KAFKA_VERSION=3.7.0
-    (cd "$work/source" && timeout --kill-after=5 $((seconds + 10)) "$work/kafka.test" -test.run "^$1\$" -test.skip "$(left_out_parts "$1")" -test.v -test.timeout "${seconds}s") >"$2" 2>&1 || return 1
+    (cd "$work/source" && timeout --kill-after=5 $((seconds + 10)) "$work/kafka.test" -test.run "$(go_pattern "$1")" -test.skip "$(left_out_parts "$1")" -test.v -test.timeout "${seconds}s") >"$2" 2>&1 || return 1
     if grep -q "^--- SKIP: $1 " "$2"; then echo skipped >>"$2"; fi
+}
+
+failed_parts() {
+    failed_go_parts "$@"
 }
 
 suite "$@"
