@@ -203,9 +203,16 @@ impl ConsumerGroup {
         votes.into_iter().find(|(_, count)| *count == most).map(|(name, _)| name)
     }
 
+    /// Whether all members subscribe to the same names, or all by the same pattern and to no names.
+    fn is_homogeneous(&self) -> bool {
+        let mut subscriptions = self.members.values().map(|member| (&member.topics, member.pattern()));
+        let Some(first) = subscriptions.next() else { return true };
+        (first.1.is_none() || first.0.is_empty()) && subscriptions.all(|subscription| subscription == first)
+    }
+
     /// Computes the target assignment of everybody; returns the members whose target changed.
     fn compute_target(&mut self, assignor: Assignor, topics: &TopicIndex) -> Vec<Arc<str>> {
-        let mut spec = Spec::default();
+        let mut spec = Spec { is_homogeneous: self.is_homogeneous(), ..Spec::default() };
         for (id, member) in &self.members {
             let mut subscribed = BTreeSet::new();
             for info in self.subscription(member).filter_map(|name| topics.get(name)) {

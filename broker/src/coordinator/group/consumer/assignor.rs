@@ -1,7 +1,7 @@
 //! Server-side assignors (KIP-848): who reads what. Pure functions of the subscriptions and of what was assigned before.
 //!
-//! The rules are Kafka's `UniformAssignor` and `RangeAssignor`; where Kafka's result depends on the order of a hash map, ours
-//! depends on the order of member and topic ids, so the same group always gets the same assignment.
+//! Answers are those of Kafka's `UniformAssignor` and `RangeAssignor` to a group whose members and topics come in the order of
+//! their ids. A running Kafka takes them in the order of a hash map, which decides between members that have equally many.
 //!
 //! **Invariant:** every partition of every subscribed topic is given to exactly one member that subscribes to it.
 
@@ -61,6 +61,8 @@ pub(in crate::coordinator::group) struct Spec {
     pub(in crate::coordinator::group) members: BTreeMap<Arc<str>, MemberSpec>,
     /// Partition count of every topic that a member subscribes to.
     pub(in crate::coordinator::group) topics: BTreeMap<Uuid, i32>,
+    /// Whether all members subscribe to the same (Kafka's `SubscriptionType`), topics that do not exist included.
+    pub(in crate::coordinator::group) is_homogeneous: bool,
 }
 
 /// A member as an assignor sees it.

@@ -25,6 +25,7 @@ fn spec(topics: &[i32], subscriptions: &[BTreeSet<usize>]) -> Spec {
         let subscribed: BTreeSet<Uuid> = subscription.iter().map(|it| topic(it % topics.len())).collect();
         spec.members.insert(member(number), MemberSpec { topics: subscribed, ..MemberSpec::default() });
     }
+    spec.is_homogeneous = spec.members.values().map(|it| &it.topics).collect::<BTreeSet<_>>().len() == 1;
     let all: BTreeSet<Uuid> = spec.members.values().flat_map(|it| it.topics.iter().copied()).collect();
     for (number, count) in topics.iter().enumerate().filter(|(number, _)| all.contains(&topic(*number))) {
         spec.topics.insert(topic(number), *count);
