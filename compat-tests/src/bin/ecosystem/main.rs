@@ -22,6 +22,8 @@ use compat_tests::broker::BrokerKind;
 use compat_tests::clock;
 use compat_tests::results::{self, CaseResult, ECOSYSTEM, Outcome};
 
+use streams::{Guarantee, Victim};
+
 /// A scenario answers with figures worth a look, or says what went wrong.
 type Scenario = fn(BrokerKind) -> Result<String>;
 
@@ -33,10 +35,17 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("connect-distributed", connect::distributed),
     ("connect-exactly-once-source", connect::exactly_once_source),
     ("mirror-maker", mirror::run),
-    ("streams-at-least-once", |kind| streams::run(kind, streams::Guarantee::AtLeastOnce, 0)),
-    ("streams-at-least-once-killed", |kind| streams::run(kind, streams::Guarantee::AtLeastOnce, 2)),
-    ("streams-exactly-once", |kind| streams::run(kind, streams::Guarantee::ExactlyOnce, 0)),
-    ("streams-exactly-once-killed", |kind| streams::run(kind, streams::Guarantee::ExactlyOnce, 2)),
+    ("streams-at-least-once", |kind| streams::run(kind, Guarantee::AtLeastOnce, &[])),
+    ("streams-at-least-once-killed", |kind| {
+        streams::run(kind, Guarantee::AtLeastOnce, &[Victim::Application; 2])
+    }),
+    ("streams-exactly-once", |kind| streams::run(kind, Guarantee::ExactlyOnce, &[])),
+    ("streams-exactly-once-killed", |kind| {
+        streams::run(kind, Guarantee::ExactlyOnce, &[Victim::Application; 2])
+    }),
+    ("streams-exactly-once-broker-killed", |kind| {
+        streams::run(kind, Guarantee::ExactlyOnce, &[Victim::Broker; 2])
+    }),
 ];
 
 #[derive(Debug, Parser)]
@@ -72,7 +81,7 @@ fn main() -> Result<ExitCode> {
             failed += 1
         }
         let CaseResult { seconds, detail, .. } = result;
-        writeln!(std::io::stdout(), "{name:<30} {word} {seconds:>6.1} s  {detail}")?;
+        writeln!(std::io::stdout(), "{name:<35} {word} {seconds:>6.1} s  {detail}")?;
     }
     writeln!(std::io::stdout(), "ecosystem: {passed} of {} passed on {}", passed + failed, kind.name())?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

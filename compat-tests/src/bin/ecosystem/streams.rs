@@ -2,8 +2,8 @@
 //! an output topic that shows every step of every count.
 //!
 //! The words that go in are known, so the counts that must come out are known too: for a word that came n times, 1, 2, ...,
-//! n in this order. Exactly once means that a reader of committed records sees just that although the application was
-//! killed twice in the middle; at least once means that no count ends too low.
+//! n in this order. Exactly once means that a reader of committed records sees just that although the application, or the
+//! broker under it, was killed twice in the middle; at least once means that no count ends too low.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,6 +23,13 @@ pub(crate) enum Guarantee {
     ExactlyOnce,
 }
 
+/// Who is killed with -9, and starts again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Victim {
+    Application,
+    Broker,
+}
+
 const PARTITIONS: i32 = 3;
 const LINES_PER_PART: usize = 15_000;
 const WORDS_PER_LINE: usize = 3;
@@ -35,9 +42,9 @@ const LIMIT: Duration = Duration::from_secs(240);
 /// What must not come gets this long to come.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Counts the words of `kills + 1` equal parts; the application is killed in the middle of each part but the last.
-pub(crate) fn run(kind: BrokerKind, guarantee: Guarantee, kills: usize) -> Result<String> {
-    let broker = Broker::start(kind)?;
+/// Counts the words of as many equal parts and one more; each victim is killed in the middle of its part.
+pub(crate) fn run(kind: BrokerKind, guarantee: Guarantee, kills: &[Victim]) -> Result<String> {
+    let mut broker = Broker::start(kind)?;
     let address = broker.address();
     let folder = Folder::new("streams")?;
     records::create_topic(&address, "lines", PARTITIONS, &[])?;
@@ -63,18 +70,33 @@ pub(crate) fn run(kind: BrokerKind, guarantee: Guarantee, kills: usize) -> Resul
         Program::start("WordCount", arguments.chain([state, "lines".into(), "counts".into()]).collect())?;
     let mut killed_at = Vec::new();
     let end = || -> Result<i64> { Ok(records::end_offsets(&address, "counts", PARTITIONS)?.iter().sum()) };
-    for _ in 0..kills {
+    for victim in kills {
         let middle = end()? + i64::try_from(PART / 4)?;
-        application.until("a count in the middle", LIMIT, || Ok((end()? >= middle).then_some(())))?;
-        application.kill();
-        let counted = counted(&address)?;
+        let shown = application.until("a count in the middle", LIMIT, || {
+            let shown = end()?;
+            Ok((shown >= middle).then_some(shown))
+        })?;
+        let counted = match victim {
+            Victim::Application => {
+                application.kill();
+                counted(&address)?
+            }
+            // The application goes on by itself when the broker is back, so it is asked before.
+            Victim::Broker => {
+                broker.kill();
+                broker.restart()?;
+                usize::try_from(shown)?
+            }
+        };
         ensure!(counted < fed, "all {fed} words were counted before the kill: it proves nothing");
         killed_at.push(format!("{counted} of {fed}"));
         fed += feed()?;
-        application.restart()?;
+        if *victim == Victim::Application {
+            application.restart()?;
+        }
     }
     let counts = finished(&mut application, &address, guarantee, &expected)?;
-    if guarantee == Guarantee::ExactlyOnce || kills == 0 {
+    if guarantee == Guarantee::ExactlyOnce || kills.is_empty() {
         exact(&counts, &expected)?;
     }
     application.kill();
