@@ -135,7 +135,7 @@ impl MarkerWriter {
         ValidBatch::new(batch).expect("the builder makes valid batches")
     }
 
-    fn partition(&self, topic: &str, number: i32) -> Option<Arc<PartitionLog>> {
+    pub(crate) fn partition(&self, topic: &str, number: i32) -> Option<Arc<PartitionLog>> {
         self.store.topic(topic)?.partition(number)
     }
 }
