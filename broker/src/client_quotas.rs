@@ -142,24 +142,22 @@ impl Filter {
     /// # Errors
     /// Kafka's sentence and which of its two codes.
     pub(crate) fn checked(
-        parts: impl IntoIterator<Item = (String, Match)>,
+        parts: impl IntoIterator<Item = (String, Result<Match, String>)>,
         strict: bool,
     ) -> Result<Self, WrongFilter> {
         let mut components = BTreeMap::new();
         for (kind, matched) in parts {
+            if kind.is_empty() {
+                return Err(WrongFilter::Request("Invalid empty entity type.".to_owned()));
+            }
             if components.contains_key(&kind) {
                 let why = format!("Entity type {kind} cannot appear more than once in the filter.");
                 return Err(WrongFilter::Request(why));
             }
-            if kind.is_empty() {
-                return Err(WrongFilter::Request(
-                    "Unexpected empty filter component entity type.".to_owned(),
-                ));
-            }
             if !is_entity_type(&kind) {
                 return Err(WrongFilter::Version(format!("Unsupported entity type {kind}")));
             }
-            components.insert(kind, matched);
+            components.insert(kind, matched.map_err(WrongFilter::Request)?);
         }
         if components.contains_key(IP) && components.len() > 1 {
             let why = "Invalid entity filter component combination. IP filter component should not be used with \
@@ -259,7 +257,7 @@ mod tests {
             entity(&[("ip", Some("1.2.3.4"))]),
         ];
         let taken = |parts: &[(&str, Match)], strict| {
-            let parts = parts.iter().map(|(kind, matched)| ((*kind).to_owned(), matched.clone()));
+            let parts = parts.iter().map(|(kind, matched)| ((*kind).to_owned(), Ok(matched.clone())));
             let filter = Filter::checked(parts, strict).unwrap();
             all.iter().map(|entity| filter.takes(entity)).collect::<Vec<_>>()
         };
@@ -271,11 +269,15 @@ mod tests {
         assert_eq!(taken(&[("user", Match::Any)], true), [true, true, false, false]);
         assert_eq!(taken(&[("client-id", Match::Any)], false), [false, false, true, false]);
         let any = |kinds: &[&str]| {
-            Filter::checked(kinds.iter().map(|kind| ((*kind).to_owned(), Match::Any)), false)
+            Filter::checked(kinds.iter().map(|kind| ((*kind).to_owned(), Ok(Match::Any))), false)
         };
         assert_eq!(any(&["nope"]), Err(WrongFilter::Version("Unsupported entity type nope".to_owned())));
         assert!(matches!(any(&["user", "user"]), Err(WrongFilter::Request(_))));
         assert!(matches!(any(&["ip", "user"]), Err(WrongFilter::Request(_))));
         assert!(matches!(any(&[""]), Err(WrongFilter::Request(_))));
+        // What is wrong with the type is told before what is wrong with the match.
+        let wrong = |kind: &str| Filter::checked([(kind.to_owned(), Err("why".to_owned()))], false);
+        assert!(matches!(wrong("nope"), Err(WrongFilter::Version(_))));
+        assert_eq!(wrong("user"), Err(WrongFilter::Request("why".to_owned())));
     }
 }

@@ -41,6 +41,9 @@ pub(crate) fn check(
     direction: Direction,
 ) -> Result<(), String> {
     let invalid = |why: &str| Err(format!("Invalid update version {level} for feature {feature}. {why}"));
+    if level < 0 {
+        return invalid("A feature version cannot be less than 0.");
+    }
     let Some(known) = features.iter().find(|known| known.name == feature) else {
         return match level {
             0 => invalid(&format!("Feature {feature} not found.")),
@@ -79,6 +82,11 @@ mod tests {
                 "Invalid update version 1 for feature nope. Local controller 0 does not support this feature.",
             ),
             ("nope", 0, "Invalid update version 0 for feature nope. Feature nope not found."),
+            (
+                "transaction.version",
+                -1,
+                "Invalid update version -1 for feature transaction.version. A feature version cannot be less than 0.",
+            ),
             (
                 "transaction.version",
                 3,

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use protocol::layout::Layout;
-use protocol::messages::alter_client_quotas_request::EntryData as Change;
+use protocol::messages::alter_client_quotas_request::{EntityData as RequestedPart, EntryData as Change};
 use protocol::messages::alter_client_quotas_response as altered;
 use protocol::messages::describe_client_quotas_request::ComponentData;
 use protocol::messages::describe_client_quotas_response::{EntityData, EntryData, ValueData};
@@ -42,12 +42,10 @@ impl Api for DescribeClientQuotas {
         context: &RequestContext<'_>,
         request: DescribeClientQuotasRequest,
     ) -> Reply {
-        let parts = request.components.iter().map(matched).collect::<Result<Vec<_>, _>>();
-        let filter = parts.and_then(|parts| {
-            Filter::checked(parts, request.strict).map_err(|wrong| match wrong {
-                WrongFilter::Request(why) => (ErrorCode::InvalidRequest, why),
-                WrongFilter::Version(why) => (ErrorCode::UnsupportedVersion, why),
-            })
+        let parts = request.components.iter().map(|part| (part.entity_type.to_string(), matched(part)));
+        let filter = Filter::checked(parts, request.strict).map_err(|wrong| match wrong {
+            WrongFilter::Request(why) => (ErrorCode::InvalidRequest, why),
+            WrongFilter::Version(why) => (ErrorCode::UnsupportedVersion, why),
         });
         let response = match filter {
             Ok(filter) => DescribeClientQuotasResponse::default()
@@ -62,11 +60,11 @@ impl Api for DescribeClientQuotas {
     }
 }
 
-fn matched(component: &ComponentData) -> Result<(String, Match), Failure> {
-    let invalid = |why: &str| Err((ErrorCode::InvalidRequest, why.to_owned()));
+fn matched(component: &ComponentData) -> Result<Match, String> {
+    let invalid = |why: &str| Err(why.to_owned());
     let matched = match (component.match_type, &component._match) {
         (0, Some(name)) => Match::Exact(name.to_string()),
-        (0, None) => return invalid("Request specified MATCH_TYPE_EXACT, but no match string."),
+        (0, None) => return invalid("Request specified MATCH_TYPE_EXACT, but set match string to null."),
         (1, None) => Match::Default,
         (1, Some(_)) => {
             return invalid("Request specified MATCH_TYPE_DEFAULT, but also specified a match string.");
@@ -77,7 +75,7 @@ fn matched(component: &ComponentData) -> Result<(String, Match), Failure> {
         }
         (other, _) => return invalid(&format!("Unknown match type {other}")),
     };
-    Ok((component.entity_type.to_string(), matched))
+    Ok(matched)
 }
 
 fn entries(all: &Configs, filter: &Filter) -> Vec<EntryData> {
@@ -127,7 +125,11 @@ impl Api for AlterClientQuotas {
 }
 
 fn answered((change, outcome): (&Change, Result<(), Failure>)) -> altered::EntryData {
-    let parts = change.entity.iter().map(|part| {
+    // Of a type that is named twice the last one counts.
+    let is_last = |(place, part): &(usize, &RequestedPart)| {
+        change.entity[place + 1..].iter().all(|later| later.entity_type != part.entity_type)
+    };
+    let parts = change.entity.iter().enumerate().filter(is_last).map(|(_, part)| {
         altered::EntityData::default()
             .with_entity_type(part.entity_type.clone())
             .with_entity_name(part.entity_name.clone())

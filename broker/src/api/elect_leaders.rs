@@ -34,8 +34,10 @@ impl Api for ElectLeaders {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: ElectLeadersRequest) -> Reply {
         if !ELECTION_TYPES.contains(&request.election_type) {
-            let error = ErrorCode::InvalidRequest.code();
-            return context.reply(&ElectLeadersResponse::default().with_error_code(error));
+            let response = ElectLeadersResponse::default().with_error_code(ErrorCode::InvalidRequest.code());
+            let asked = request.topic_partitions.unwrap_or_default().into_iter();
+            let refused = asked.map(|topic| refused(request.election_type, topic)).collect();
+            return context.reply(&response.with_replica_election_results(refused));
         }
         let preferred = request.election_type == PREFERRED;
         let results = match request.topic_partitions {
@@ -44,6 +46,17 @@ impl Api for ElectLeaders {
         };
         context.reply(&ElectLeadersResponse::default().with_replica_election_results(results))
     }
+}
+
+fn refused(election_type: i8, asked: TopicPartitions) -> ReplicaElectionResult {
+    let message = StrBytes::from_string(format!("Unknown election type {election_type}"));
+    let partitions = asked.partitions.into_iter().map(|index| {
+        PartitionResult::default()
+            .with_partition_id(index)
+            .with_error_code(ErrorCode::InvalidRequest.code())
+            .with_error_message(Some(message.clone()))
+    });
+    ReplicaElectionResult::default().with_partition_result(partitions.collect()).with_topic(asked.topic)
 }
 
 /// Those that were elected anew.

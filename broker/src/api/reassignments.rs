@@ -37,9 +37,11 @@ impl Api for AlterPartitionReassignments {
         context: &RequestContext<'_>,
         request: AlterPartitionReassignmentsRequest,
     ) -> Reply {
+        // Kafka has an empty sentence for nothing to do, and none for something done.
+        let message = request.topics.is_empty().then(StrBytes::default);
         let responses = request.topics.into_iter().map(|topic| answered(broker, topic)).collect();
         let response = AlterPartitionReassignmentsResponse::default()
-            .with_error_message(None)
+            .with_error_message(message)
             .with_allow_replication_factor_change(request.allow_replication_factor_change)
             .with_responses(responses);
         context.reply(&response)

@@ -38,7 +38,8 @@ impl Api for UpdateFeatures {
             return context.reply(&response);
         }
         let good = |update: FeatureUpdateKey| {
-            UpdatableFeatureResult::default().with_feature(update.feature).with_error_message(None)
+            let message = Some(StrBytes::from_static_str("NONE"));
+            UpdatableFeatureResult::default().with_feature(update.feature).with_error_message(message)
         };
         let listed = request.feature_updates.into_iter().filter(|_| version <= 1);
         let response = UpdateFeaturesResponse::default()
@@ -54,9 +55,13 @@ fn judge(version: i16, node_id: i32, update: &FeatureUpdateKey) -> Result<(), Fa
         (0, _) | (_, 1) => Direction::Up,
         (_, 2) => Direction::SafelyDown,
         (_, 3) => Direction::UnsafelyDown,
-        (_, other) => {
-            let why = format!("Unknown upgrade type {other} for feature {}.", update.feature.as_str());
-            return Err((ErrorCode::InvalidRequest, why));
+        _ => {
+            let why = format!(
+                "Invalid update version {} for feature {}. The controller does not support the given upgrade type.",
+                update.max_version_level,
+                update.feature.as_str()
+            );
+            return Err((ErrorCode::InvalidUpdateVersion, why));
         }
     };
     check(FEATURES, node_id, &update.feature, update.max_version_level, direction)
