@@ -106,6 +106,67 @@ fn last_epoch_times_out_into_a_new_producer_id() {
 }
 
 #[test]
+fn transaction_whose_abort_is_too_large_to_write_stays_open_and_is_tried_at_every_sweep() {
+    let mut world = World::with_config(TransactionConfig {
+        partitions: 2,
+        max_append_bytes: 400,
+        ..TransactionConfig::default()
+    });
+    let many: Vec<i32> = (0..200).collect();
+    let open = metadata(TransactionState::Ongoing, V2);
+    world.plant("tx", &Metadata { partitions: partitions(&[("t", many.as_slice())]), ..open });
+    for _ in 0..7 {
+        world.pass(Duration::from_secs(10));
+    }
+    for _ in 0..3 {
+        assert!(world.appends.is_empty());
+        assert_eq!(world.state("tx"), TransactionState::Ongoing);
+        assert_eq!(world.coordinator.next_timeout(), Some(world.now + Duration::from_secs(10)));
+        world.pass(Duration::from_secs(10));
+    }
+    world.config.max_append_bytes = TransactionConfig::default().max_append_bytes;
+    world.crash();
+    world.pass(Duration::from_secs(10));
+    world.settle();
+    assert_eq!(world.state("tx"), TransactionState::CompleteAbort);
+    assert_eq!(world.marked.len(), 200);
+}
+
+#[test]
+fn timeout_waits_for_a_wall_clock_that_was_set_back() {
+    let mut world = World::new();
+    let me = world.init("tx").unwrap();
+    world.begin("tx", me, "t").unwrap();
+    world.now += Duration::from_secs(70);
+    let epoch_ms = EPOCH_MS - 3_600_000;
+    world.coordinator.handle(world.now, Event::WallClock { epoch_ms });
+    world.coordinator.handle_timeout(world.now);
+    world.collect();
+    assert!(world.appends.is_empty());
+    assert_eq!(world.state("tx"), TransactionState::Ongoing);
+    assert!(world.coordinator.next_timeout() > Some(world.now + Duration::from_hours(1)));
+    world.pass(Duration::from_hours(2));
+    world.settle();
+    assert_eq!(world.state("tx"), TransactionState::CompleteAbort);
+}
+
+#[test]
+fn commit_stands_that_comes_while_a_timeout_waits_for_a_producer_id() {
+    let mut world = World::new();
+    let me = producer(1000, 32_766);
+    let open = metadata(TransactionState::Ongoing, TransactionVersion::V1);
+    world.plant("tx", &Metadata { producer: me, ..open });
+    world.pass(Duration::from_secs(70));
+    assert_eq!(world.allocations.len(), 1);
+    let waiter = world.ask(end("tx", me, true, TransactionVersion::V1));
+    assert_eq!(world.allocations.len(), 1);
+    world.allocation_succeeds();
+    world.settle();
+    assert!(matches!(world.answer(waiter), Some(Response::EndTransaction(Ok(_)))));
+    assert_eq!(world.state("tx"), TransactionState::CompleteCommit);
+}
+
+#[test]
 fn unused_id_is_forgotten_with_a_tombstone() {
     for state in [TransactionState::Empty, TransactionState::CompleteCommit, TransactionState::CompleteAbort]
     {
