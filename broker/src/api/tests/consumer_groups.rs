@@ -38,7 +38,7 @@ fn member_follows_a_topic_that_is_made_grows_and_goes() {
         let request = joining("m").with_member_epoch(epoch).with_rebalance_timeout_ms(-1);
         request.with_subscribed_topic_names(None).with_topic_partitions(None)
     };
-    assert_eq!(assigned(beat(&client, 1, &staying(1))), [(id, vec![0, 1])]);
+    assert_eq!(assigned(beat(&client, 1, &staying(2))), [(id, vec![0, 1])]);
     let more = create_partitions_request::CreatePartitionsTopic::default()
         .with_name(topic_name("t"))
         .with_count(3)
@@ -46,11 +46,11 @@ fn member_follows_a_topic_that_is_made_grows_and_goes() {
     let grow = CreatePartitionsRequest::default().with_topics(vec![more]);
     let grown: CreatePartitionsResponse = client.call(ApiKey::CreatePartitions, 3, &grow);
     assert_eq!(grown.results[0].error_code, 0);
-    assert_eq!(assigned(beat(&client, 1, &staying(2))), [(id, vec![0, 1, 2])]);
+    assert_eq!(assigned(beat(&client, 1, &staying(3))), [(id, vec![0, 1, 2])]);
     let delete = DeleteTopicsRequest::default().with_topic_names(vec![topic_name("t")]);
     let deleted: DeleteTopicsResponse = client.call(ApiKey::DeleteTopics, 5, &delete);
     assert_eq!(deleted.responses[0].error_code, 0);
-    assert_eq!(assigned(beat(&client, 1, &staying(3).with_topic_partitions(Some(Vec::new())))), []);
+    assert_eq!(assigned(beat(&client, 1, &staying(4).with_topic_partitions(Some(Vec::new())))), []);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn both_versions_are_answered_and_version_zero_gives_the_member_an_id() {
         let described: ConsumerGroupDescribeResponse =
             client.call(ApiKey::ConsumerGroupDescribe, version, &request);
         let [group, missing] = described.groups.as_slice() else { panic!("{described:?}") };
-        assert_eq!((&*group.group_state, group.group_epoch, &*group.assignor_name), ("Stable", 1, "uniform"));
+        assert_eq!((&*group.group_state, group.group_epoch, &*group.assignor_name), ("Stable", 2, "uniform"));
         let member = &group.members[0];
         assert_eq!(member.assignment.topic_partitions[0].partitions, [0]);
         assert_eq!((&*member.client_id, &*member.client_host), ("tester", "/127.0.0.1"));
@@ -87,9 +87,9 @@ fn group_outlives_a_restart() {
     let id = client.create("t", 1, &[]);
     assert_eq!(assigned(beat(&client, 1, &joining("m"))), [(id, vec![0])]);
     client = client.reopened();
-    let staying = joining("m").with_member_epoch(1).with_topic_partitions(Some(Vec::new()));
+    let staying = joining("m").with_member_epoch(2).with_topic_partitions(Some(Vec::new()));
     let response = beat(&client, 1, &staying);
-    assert_eq!(response.member_epoch, 1);
+    assert_eq!(response.member_epoch, 2);
     assert_eq!(assigned(response), [(id, vec![0])]);
 }
 
@@ -126,6 +126,6 @@ fn configs_of_a_group_hold_for_its_next_heartbeat() {
     let request = IncrementalAlterConfigsRequest::default().with_resources(vec![group]);
     let altered: IncrementalAlterConfigsResponse = client.call(ApiKey::IncrementalAlterConfigs, 1, &request);
     assert_eq!(altered.responses[0].error_code, 0, "{altered:?}");
-    let staying = joining("m").with_member_epoch(1);
+    let staying = joining("m").with_member_epoch(2);
     assert_eq!(beat(&client, 1, &staying).heartbeat_interval_ms, 6000);
 }

@@ -1,7 +1,7 @@
 //! Consumer groups (KIP-848): the coordinator assigns, and leads each member to its part of the assignment one step at a time.
 //!
 //! ```text
-//!   group epoch       counts changes: members, subscriptions, topics
+//!   group epoch       counts changes from 1 on: members who subscribe or leave, subscriptions, topics
 //!   assignment epoch  the group epoch that the target assignment was computed for
 //!   member epoch      the assignment epoch that the member has reached
 //!
@@ -70,8 +70,9 @@ impl ConsumerGroupState {
 }
 
 /// The members of a consumer group and their assignments. Its offsets are the `Group`'s.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ConsumerGroup {
+    /// Begins at 1, so that the first target, of epoch 0 until it is computed, is out of date even if nobody subscribes.
     pub(super) epoch: i32,
     pub(super) assignment_epoch: i32,
     assignment_timestamp_ms: i64,
@@ -87,6 +88,25 @@ pub(super) struct ConsumerGroup {
     /// The latest that a heartbeat brought.
     settings: Option<ConsumerSettings>,
     holders: HashMap<(Uuid, i32), Arc<str>>,
+}
+
+impl Default for ConsumerGroup {
+    fn default() -> Self {
+        Self {
+            epoch: 1,
+            assignment_epoch: 0,
+            assignment_timestamp_ms: 0,
+            metadata_hash: 0,
+            metadata_stale: false,
+            has_partition_metadata: false,
+            members: BTreeMap::new(),
+            static_members: BTreeMap::new(),
+            target: BTreeMap::new(),
+            patterns: BTreeMap::new(),
+            settings: None,
+            holders: HashMap::new(),
+        }
+    }
 }
 
 impl ConsumerGroup {

@@ -13,7 +13,7 @@ use super::convert::embedded_version;
 use super::embedded::{self, Subscription};
 use super::heartbeat::{check_fenced, known_static};
 use super::member::{ClassicMetadata, ConsumerMember, MemberState};
-use crate::coordinator::effect::WaiterId;
+use crate::coordinator::effect::{CoordinatorRecord, WaiterId};
 use crate::coordinator::group::classic::{CONSUMER_PROTOCOL_TYPE, millis};
 use crate::coordinator::group::event::{Heartbeat, JoinGroup, LeaveGroup, MemberIdentity, SyncGroup};
 use crate::coordinator::group::rebalances::RebalanceReason;
@@ -39,8 +39,7 @@ impl Turn<'_> {
     fn classic_join(&mut self, id: &Arc<str>, request: JoinGroup) -> Result<JoinGroupResponse, ErrorCode> {
         let (max, is_unknown) = (self.config.consumer.max_size, request.member_id.is_empty());
         let consumer = self.consumer();
-        let known = consumer.member(id).cloned();
-        if known.is_none() && consumer.len() >= max {
+        if consumer.member(id).is_none() && consumer.len() >= max {
             return Err(ErrorCode::GroupMaxSizeReached);
         }
         if !self.supports_classic(&request) {
@@ -53,41 +52,26 @@ impl Turn<'_> {
         let protocol_name = first.name.clone();
         let subscription =
             Subscription::decode(&first.metadata).map_err(|_| ErrorCode::UnknownServerError)?;
-        let (mut written, mut downgrades) = (Vec::new(), false);
-        let before = match request.group_instance_id.as_deref() {
-            None => known.unwrap_or_else(|| ConsumerMember::new(id.clone())),
-            Some(instance) => {
-                let existing = self.consumer().static_member(instance).cloned();
-                match existing {
-                    None if is_unknown => ConsumerMember::new(id.clone()),
-                    Some(existing) if is_unknown => {
-                        let replaced = existing.id.clone();
-                        downgrades = existing.classic.is_none();
-                        let member =
-                            ConsumerMember { id: id.clone(), epoch: 0, previous_epoch: 0, ..existing };
-                        self.replace_consumer(&replaced, &member, &mut written);
-                        member
-                    }
-                    existing => {
-                        let existing =
-                            known_static(existing.as_ref(), instance).map_err(|refusal| refusal.error)?;
-                        check_fenced(existing, id, instance).map_err(|refusal| refusal.error)?;
-                        existing.clone()
-                    }
-                }
-            }
-        };
+        let mut written = Vec::new();
+        let (before, replaces_consumer) = self.admit_classic(id, &request, &mut written)?;
+        let epoch_before = self.consumer().epoch;
         let owned = subscription.owned(self.topics);
         let (session, rebalance) = (millis(request.session_timeout_ms), millis(request.rebalance_timeout_ms));
         let updated = update(&before, request, subscription);
-        let member = self.advance(&before, updated, None, Some(&owned), &mut written);
+        let changed = self.update_member(&before, &updated, None, &mut written);
+        let downgrades = replaces_consumer && self.is_classic_without(&[]);
+        let consumer = self.consumer();
+        let rebalances = downgrades && consumer.assignment_epoch < consumer.epoch;
+        // The classic group assigns anew by itself.
+        let member =
+            if rebalances { updated } else { self.lead_member(updated, changed, Some(&owned), &mut written) };
         self.set_session(id.clone(), session);
         self.timers.set(self.rejoin_timer(id), self.now + rebalance);
         self.append_in_parts(written);
         if downgrades {
-            self.convert_to_classic_if_all_are(
-                before.topics != member.topics || before.pattern() != member.pattern(),
-            );
+            // Kafka converts the group as it was when the request came.
+            self.consumer().epoch = epoch_before;
+            self.convert_to_classic(&[], rebalances.then_some(RebalanceReason::MemberChanged));
         }
         Ok(JoinGroupResponse {
             error: ErrorCode::None,
@@ -99,6 +83,31 @@ impl Turn<'_> {
             member_id: id.to_string(),
             members: Vec::new(),
         })
+    }
+
+    /// The member as it was before this request, new or known, and whether a static one spoke the consumer protocol until now.
+    fn admit_classic(
+        &mut self,
+        id: &Arc<str>,
+        request: &JoinGroup,
+        written: &mut Vec<CoordinatorRecord>,
+    ) -> Result<(ConsumerMember, bool), ErrorCode> {
+        let consumer = self.consumer();
+        let new = || ConsumerMember::new(id.clone());
+        let Some(instance) = request.group_instance_id.as_deref() else {
+            return Ok((consumer.member(id).cloned().unwrap_or_else(new), false));
+        };
+        let existing = consumer.static_member(instance).cloned();
+        if !request.member_id.is_empty() {
+            let existing = known_static(existing.as_ref(), instance).map_err(|refusal| refusal.error)?;
+            check_fenced(existing, id, instance).map_err(|refusal| refusal.error)?;
+            return Ok((existing.clone(), existing.classic.is_none()));
+        }
+        let Some(existing) = existing else { return Ok((new(), false)) };
+        let (replaced, replaces_consumer) = (existing.id.clone(), existing.classic.is_none());
+        let member = ConsumerMember { id: id.clone(), epoch: 0, previous_epoch: 0, ..existing };
+        self.replace_consumer(&replaced, &member, written);
+        Ok((member, replaces_consumer))
     }
 
     /// Whether all classic members, this one too, support one protocol.

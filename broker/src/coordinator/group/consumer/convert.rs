@@ -150,17 +150,6 @@ impl Turn<'_> {
             && consumer.len() - ids.len().min(consumer.len()) <= self.config.max_size
     }
 
-    /// Makes the group a classic one if no member speaks the consumer protocol any more, after a static member was replaced.
-    pub(super) fn convert_to_classic_if_all_are(&mut self, subscription_changed: bool) {
-        if self.is_classic_without(&[]) {
-            let consumer = self.consumer();
-            let epoch = consumer.assignment_epoch;
-            let settled = consumer.epoch == epoch && consumer.members().all(|it| it.is_reconciled_to(epoch));
-            let reason = (subscription_changed || !settled).then_some(RebalanceReason::MemberChanged);
-            self.convert_to_classic(&[], reason);
-        }
-    }
-
     /// Makes the group a classic one of the members that are left.
     pub(super) fn convert_to_classic(&mut self, leaving: &[Arc<str>], rebalances: Option<RebalanceReason>) {
         let id = self.group.id.clone();

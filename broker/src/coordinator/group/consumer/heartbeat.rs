@@ -116,7 +116,8 @@ impl Turn<'_> {
             self.replace_consumer(&replaced, &before, &mut records);
         }
         let id = updated.id.clone();
-        let reconciled = self.advance(&before, updated, pattern, owned.as_ref(), &mut records);
+        let changed = self.update_member(&before, &updated, pattern, &mut records);
+        let reconciled = self.lead_member(updated, changed, owned.as_ref(), &mut records);
         let settings = self.consumer_settings();
         self.set_session(id, settings.session_timeout);
         self.append_in_parts(records);
@@ -219,30 +220,47 @@ impl Turn<'_> {
         consumer.put(by.clone());
     }
 
-    /// The three steps of a heartbeat: the member and the group epoch, the target assignment, the member's own next step.
-    pub(super) fn advance(
+    /// First step of a heartbeat: the member as it is now, and the group epoch. Returns whether its subscription changed.
+    pub(super) fn update_member(
         &mut self,
         before: &ConsumerMember,
-        updated: ConsumerMember,
+        updated: &ConsumerMember,
         pattern: Option<Pattern>,
+        records: &mut Vec<CoordinatorRecord>,
+    ) -> bool {
+        let group_id = self.group.id.clone();
+        let is_unknown = self.consumer().member(&updated.id).is_none();
+        if is_unknown || before != updated {
+            records.push(records::member(&group_id, updated));
+        }
+        let pattern_changed = before.pattern() != updated.pattern();
+        let subscription_changed = before.topics != updated.topics || pattern_changed;
+        // A pattern that is new to the group changes what it matches, which may be nothing.
+        let mut bumps = before.topics != updated.topics || pattern_changed && pattern.is_none();
+        let topics = self.topics;
+        let consumer = self.consumer();
+        if let (Some(name), Some(pattern)) = (updated.pattern(), pattern) {
+            let resolved = ResolvedPattern::resolve(pattern, topics);
+            bumps |= resolved.is_changed;
+            consumer.patterns.insert(name.to_owned(), resolved);
+            consumer.metadata_stale = true;
+        }
+        consumer.put(updated.clone());
+        let reason = if is_unknown { RebalanceReason::MemberJoined } else { RebalanceReason::MemberChanged };
+        self.bump_epoch(bumps.then_some(reason), records);
+        subscription_changed
+    }
+
+    /// The other two steps: the target assignment, and the member's own next step towards it.
+    pub(super) fn lead_member(
+        &mut self,
+        updated: ConsumerMember,
+        subscription_changed: bool,
         owned: Option<&Assignment>,
         records: &mut Vec<CoordinatorRecord>,
     ) -> ConsumerMember {
         let group_id = self.group.id.clone();
-        let is_unknown = self.consumer().member(&updated.id).is_none();
-        if is_unknown || *before != updated {
-            records.push(records::member(&group_id, &updated));
-        }
-        let subscription_changed = before.topics != updated.topics || before.pattern() != updated.pattern();
         let (topics, now_ms) = (self.topics, self.wall_clock_ms);
-        let consumer = self.consumer();
-        if let (Some(name), Some(pattern)) = (updated.pattern(), pattern) {
-            let resolved = ResolvedPattern::resolve(pattern, topics);
-            consumer.patterns.insert(name.to_owned(), resolved);
-        }
-        consumer.put(updated.clone());
-        let reason = if is_unknown { RebalanceReason::MemberJoined } else { RebalanceReason::MemberChanged };
-        self.bump_epoch(subscription_changed.then_some(reason), records);
         if self.may_assign(now_ms) {
             self.assign_targets(records);
         }
@@ -279,10 +297,10 @@ impl Turn<'_> {
         for pattern in consumer.drop_unused_patterns() {
             records.push(records::pattern(&group_id, &pattern, None));
         }
-        let mut bump = changed.is_some() || consumer.epoch == 0;
+        let mut bump = changed.is_some();
         for (name, pattern) in consumer.patterns.iter_mut().filter(|(_, pattern)| pattern.is_dirty) {
             pattern.is_dirty = false;
-            bump = true;
+            bump |= std::mem::take(&mut pattern.is_changed);
             records.push(records::pattern(&group_id, name, Some((&pattern.topics, now_ms))));
         }
         if !bump && !consumer.metadata_stale {

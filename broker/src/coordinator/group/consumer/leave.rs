@@ -57,6 +57,8 @@ impl Turn<'_> {
         let Some(mut member) = consumer.take(id) else { return };
         member.epoch = LEAVE_STATIC_EPOCH;
         member.revoking = Owned::new();
+        // Whoever comes back may commit what was read before (KIP-1251).
+        member.assigned.values_mut().flat_map(|it| it.values_mut()).for_each(|epoch| *epoch = 0);
         let record = records::current_member(&group_id, &member);
         consumer.put(member);
         self.append(vec![record]);

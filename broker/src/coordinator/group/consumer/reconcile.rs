@@ -119,3 +119,84 @@ impl Reconciliation<'_> {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coordinator::group::consumer::member::owned_at;
+
+    const TOPIC: Uuid = Uuid::from_u128(1);
+    const OTHER: Uuid = Uuid::from_u128(2);
+
+    fn of(topics: &[(Uuid, &[i32])]) -> Assignment {
+        topics.iter().map(|(topic, partitions)| (*topic, partitions.iter().copied().collect())).collect()
+    }
+
+    /// Both topics assigned at epoch 4, moved from epoch 3; it is reconciled, or has to give up a partition of `OTHER`.
+    fn member(state: MemberState) -> ConsumerMember {
+        let revoking = if state == MemberState::UnrevokedPartitions { of(&[(OTHER, &[5])]) } else { of(&[]) };
+        ConsumerMember {
+            epoch: 4,
+            previous_epoch: 3,
+            state,
+            assigned: owned_at(&of(&[(TOPIC, &[0, 1]), (OTHER, &[0])]), 4),
+            revoking: owned_at(&revoking, 2),
+            ..ConsumerMember::new("m".into())
+        }
+    }
+
+    /// The next step of a member whose subscription changed to these topics while its target stayed.
+    fn step(member: &ConsumerMember, subscribed: &[Uuid], owned: Option<&Assignment>) -> ConsumerMember {
+        let reconciliation = Reconciliation {
+            target_epoch: 4,
+            target: &of(&[(TOPIC, &[0, 1]), (OTHER, &[0])]),
+            subscribed: &subscribed.iter().copied().collect(),
+            subscription_changed: true,
+            owned,
+            is_held_by_other: &|_, _| false,
+        };
+        reconciliation.step(member)
+    }
+
+    #[test]
+    fn topic_that_is_not_subscribed_to_any_more_is_taken_back_at_the_same_epoch() {
+        let before = member(MemberState::Stable);
+        let expected = ConsumerMember {
+            epoch: 4,
+            previous_epoch: 4,
+            state: MemberState::UnrevokedPartitions,
+            assigned: owned_at(&of(&[(OTHER, &[0])]), 4),
+            revoking: owned_at(&of(&[(TOPIC, &[0, 1])]), 4),
+            ..before.clone()
+        };
+        assert_eq!(step(&before, &[OTHER], None), expected, "it may own all of it");
+        let owns_one = of(&[(TOPIC, &[1])]);
+        assert_eq!(step(&before, &[OTHER], Some(&owns_one)), expected, "it says that it owns a part");
+    }
+
+    #[test]
+    fn partitions_that_were_never_taken_up_need_not_be_given_up() {
+        let before = member(MemberState::Stable);
+        let after = step(&before, &[OTHER], Some(&of(&[(OTHER, &[0])])));
+        let assigned = owned_at(&of(&[(OTHER, &[0])]), 4);
+        assert_eq!(after, ConsumerMember { previous_epoch: 4, assigned, ..before });
+    }
+
+    #[test]
+    fn member_that_subscribes_to_more_keeps_everything() {
+        for state in [MemberState::Stable, MemberState::UnrevokedPartitions] {
+            let before = member(state);
+            assert_eq!(step(&before, &[TOPIC, OTHER, Uuid::from_u128(3)], None), before);
+        }
+    }
+
+    #[test]
+    fn member_that_is_giving_up_partitions_has_to_give_up_what_it_unsubscribes_from_too() {
+        let before = member(MemberState::UnrevokedPartitions);
+        let after = step(&before, &[OTHER], None);
+        let mut revoking = owned_at(&of(&[(TOPIC, &[0, 1])]), 4);
+        revoking.extend(owned_at(&of(&[(OTHER, &[5])]), 2));
+        assert_eq!((after.state, &after.revoking), (MemberState::UnrevokedPartitions, &revoking));
+        assert_eq!(after.assigned, owned_at(&of(&[(OTHER, &[0])]), 4));
+    }
+}

@@ -48,21 +48,23 @@ pub(super) struct ResolvedPattern {
     /// `None` for one from the log that cannot be read: it keeps its topics.
     pattern: Option<Pattern>,
     pub(super) topics: BTreeSet<String>,
-    /// The log does not know of the latest change yet.
+    /// The log does not know of it as it is yet.
     pub(super) is_dirty: bool,
+    /// It matches other topics than in the group epoch that is.
+    pub(super) is_changed: bool,
 }
 
 impl ResolvedPattern {
     pub(super) fn resolve(pattern: Pattern, topics: &TopicIndex) -> Self {
-        let mut resolved = Self { pattern: Some(pattern), topics: BTreeSet::new(), is_dirty: true };
+        let (topics_before, is_changed) = (BTreeSet::new(), false);
+        let mut resolved = Self { pattern: Some(pattern), topics: topics_before, is_dirty: true, is_changed };
         resolved.refresh(topics);
-        resolved.is_dirty = true;
         resolved
     }
 
     /// As the log tells it.
     pub(super) fn restored(pattern: &str, topics: BTreeSet<String>) -> Self {
-        Self { pattern: Pattern::compile(pattern).ok(), topics, is_dirty: false }
+        Self { pattern: Pattern::compile(pattern).ok(), topics, is_dirty: false, is_changed: false }
     }
 
     /// Looks at all topics.
@@ -70,7 +72,9 @@ impl ResolvedPattern {
         let Some(pattern) = &self.pattern else { return };
         let matched: BTreeSet<String> =
             topics.names().filter(|name| pattern.matches(name)).map(str::to_owned).collect();
-        self.is_dirty |= matched != self.topics;
+        let differs = matched != self.topics;
+        self.is_dirty |= differs;
+        self.is_changed |= differs;
         self.topics = matched;
     }
 
@@ -83,6 +87,7 @@ impl ResolvedPattern {
             self.topics.remove(topic)
         };
         self.is_dirty |= changed;
+        self.is_changed |= changed;
     }
 }
 

@@ -108,13 +108,13 @@ impl World {
         group
     }
 
-    /// Two members that share four partitions, at epoch 2.
+    /// Two members that share four partitions, at epoch 3.
     pub(super) fn pair(&mut self) {
         self.beat_ok(joining("a"));
         self.beat_ok(joining("b"));
-        self.beat_ok(staying("a", 1));
-        self.beat_ok(owning("a", 1, partitions(&[0, 1])));
-        assert_eq!(self.beat_ok(staying("b", 2)), (2, Some(partitions(&[2, 3]))));
+        self.beat_ok(staying("a", 2));
+        self.beat_ok(owning("a", 2, partitions(&[0, 1])));
+        assert_eq!(self.beat_ok(staying("b", 3)), (3, Some(partitions(&[2, 3]))));
         assert_eq!(self.describe_consumers().state, "Stable");
     }
 }

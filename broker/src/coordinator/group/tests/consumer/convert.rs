@@ -82,12 +82,12 @@ fn comes_back_as_classic(world: &mut World, topic: &str) -> JoinGroupResponse {
 fn group_becomes_classic_without_a_rebalance_when_a_static_member_replaces_the_last_consumer() {
     let mut world = world(2);
     let joined = comes_back_as_classic(&mut world, "topic");
-    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 1));
+    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 2));
     assert_eq!(world.state(), GroupState::Stable);
     let id = joined.member_id;
-    let synced = world.ask_to_sync(SyncGroup { group_instance_id: Some("i".to_owned()), ..sync(&id, 1) });
+    let synced = world.ask_to_sync(SyncGroup { group_instance_id: Some("i".to_owned()), ..sync(&id, 2) });
     assert_eq!((synced.error, synced.assignment), (ErrorCode::None, embedded(&[0, 1])));
-    assert_eq!(world.heartbeat(&id, 1), ErrorCode::None);
+    assert_eq!(world.heartbeat(&id, 2), ErrorCode::None);
     // What the log says is the same group.
     let mut again = World::loading(config());
     for (partition, records) in &world.log {
@@ -96,16 +96,20 @@ fn group_becomes_classic_without_a_rebalance_when_a_static_member_replaces_the_l
         }
     }
     again.finish_loading();
-    assert_eq!(again.heartbeat(&id, 1), ErrorCode::None);
+    assert_eq!(again.heartbeat(&id, 2), ErrorCode::None);
 }
 
 #[test]
 fn static_member_that_replaces_the_last_consumer_with_another_subscription_has_the_group_rebalance() {
     let mut world = world(2);
     let joined = comes_back_as_classic(&mut world, "other");
+    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 0));
     assert_eq!(world.state(), GroupState::PreparingRebalance);
-    let heartbeat = world.heartbeat(&joined.member_id, joined.generation_id);
-    assert_eq!(heartbeat, ErrorCode::RebalanceInProgress);
+    assert_eq!(world.describe().members[0].assignment, embedded(&[0, 1]), "what the member before it had");
+    assert_eq!(world.heartbeat(&joined.member_id, 2), ErrorCode::RebalanceInProgress);
+    let instance = Some("i".to_owned());
+    let again = JoinGroup { group_instance_id: instance, ..rejoin(&joined.member_id) };
+    assert_eq!(world.ask_to_join(again).generation_id, 3);
 }
 
 #[test]
@@ -191,11 +195,47 @@ fn classic_member_joins_a_consumer_group_with_an_id_it_is_given_first() {
     let given = world.ask_to_join(first_join());
     assert_eq!(given.error, ErrorCode::MemberIdRequired);
     let joined = world.ask_to_join(rejoin(&given.member_id));
-    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 2));
-    let synced = world.ask_to_sync(sync(&given.member_id, 2));
+    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 3));
+    let synced = world.ask_to_sync(sync(&given.member_id, 3));
     assert_eq!(synced.error, ErrorCode::None);
     let other = JoinGroup { protocol_type: "connect".to_owned(), ..first_join() };
     assert_eq!(world.ask_to_join(other).error, ErrorCode::InconsistentGroupProtocol);
+}
+
+/// A classic member that joins a consumer group and syncs what there is for it.
+fn classic_among(world: &mut World) -> (String, i32) {
+    let id = world.ask_to_join(first_join()).member_id;
+    let generation = world.ask_to_join(rejoin(&id)).generation_id;
+    assert_eq!(world.ask_to_sync(sync(&id, generation)).error, ErrorCode::None);
+    (id, generation)
+}
+
+#[test]
+fn classic_member_is_told_to_rejoin_only_when_something_it_waits_for_is_free() {
+    let mut world = world(6);
+    world.beat_ok(joining("a"));
+    world.beat_ok(joining("b"));
+    world.beat_ok(staying("a", 2));
+    world.beat_ok(owning("a", 2, partitions(&[0, 1, 2])));
+    assert_eq!(world.beat_ok(staying("b", 3)), (3, Some(partitions(&[3, 4, 5]))));
+    let (classic, generation) = classic_among(&mut world);
+    assert_eq!(generation, 4);
+    // One partition of each of the others is meant for it.
+    assert_eq!(world.heartbeat(&classic, 4), ErrorCode::None);
+    assert_eq!(world.beat_ok(staying("a", 3)), (3, Some(partitions(&[0, 1]))));
+    assert_eq!(world.heartbeat(&classic, 4), ErrorCode::None);
+    world.beat_ok(owning("a", 3, partitions(&[0, 1])));
+    assert_eq!(world.heartbeat(&classic, 4), ErrorCode::RebalanceInProgress);
+    assert_eq!(world.ask_to_join(rejoin(&classic)).generation_id, 4);
+    assert_eq!(world.ask_to_sync(sync(&classic, 4)).assignment, embedded(&[2]));
+    // What b still holds is no reason to rejoin.
+    assert_eq!(world.heartbeat(&classic, 4), ErrorCode::None);
+    world.beat_ok(staying("b", 3));
+    world.beat_ok(owning("b", 3, partitions(&[3, 4])));
+    assert_eq!(world.heartbeat(&classic, 4), ErrorCode::RebalanceInProgress);
+    world.ask_to_join(rejoin(&classic));
+    assert_eq!(world.ask_to_sync(sync(&classic, 4)).assignment, embedded(&[2, 5]));
+    assert_eq!(world.describe_consumers().state, "Stable");
 }
 
 #[test]
@@ -207,7 +247,7 @@ fn classic_member_that_does_not_sync_is_out_at_its_rebalance_timeout() {
     assert_eq!(world.ask_to_join(late).error, ErrorCode::None);
     for _ in 0..12 {
         world.pass(SECOND * 5);
-        world.beat(staying("new", 1));
+        world.beat(staying("new", 2));
     }
     assert!(world.describe_consumers().members.iter().all(|member| member.member_id != given));
 }
@@ -251,7 +291,7 @@ fn static_classic_members_of_a_consumer_group_are_known_by_instance_and_id() {
     world.beat_ok(joining("new"));
     let instance = || Some("i".to_owned());
     let joined = world.ask_to_join(JoinGroup { group_instance_id: instance(), ..first_join() });
-    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 2));
+    assert_eq!((joined.error, joined.generation_id), (ErrorCode::None, 3));
     let id = joined.member_id;
     let mut again = |id: &str, group_instance_id: Option<String>| {
         world.ask_to_join(JoinGroup { group_instance_id, ..rejoin(id) }).error
@@ -261,7 +301,7 @@ fn static_classic_members_of_a_consumer_group_are_known_by_instance_and_id() {
     assert_eq!(again(&id, instance()), ErrorCode::None);
     let by_instance = |generation| SyncGroup { group_instance_id: instance(), ..sync(&id, generation) };
     assert_eq!(world.ask_to_sync(by_instance(9)).error, ErrorCode::IllegalGeneration);
-    let other = SyncGroup { protocol_name: Some("other".to_owned()), ..by_instance(2) };
+    let other = SyncGroup { protocol_name: Some("other".to_owned()), ..by_instance(3) };
     assert_eq!(world.ask_to_sync(other).error, ErrorCode::InconsistentGroupProtocol);
     assert_eq!(world.heartbeat(&id, 9), ErrorCode::IllegalGeneration);
     let leaving = |instance: &str| {
@@ -284,6 +324,6 @@ fn transactions_commit_offsets_for_consumer_members_at_their_epoch() {
     };
     assert_eq!(commit("new", 9), ErrorCode::IllegalGeneration);
     assert_eq!(commit("stranger", 1), ErrorCode::UnknownMemberId);
-    assert_eq!(commit("new", 1), ErrorCode::None);
+    assert_eq!(commit("new", 2), ErrorCode::None);
     assert_eq!(commit("", -1), ErrorCode::None, "who does not say who it is");
 }

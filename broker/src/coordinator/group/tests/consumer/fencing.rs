@@ -68,7 +68,7 @@ fn full_group_lets_nobody_in_but_its_members() {
 fn group_that_is_not_there_is_not_found() {
     let mut world = world(1);
     let not_found = |message: &str| (ErrorCode::GroupIdNotFound, message.to_owned());
-    assert_eq!(world.beat_error(staying("a", 1)), not_found("Consumer group grp not found."));
+    assert_eq!(world.beat_error(staying("a", 2)), not_found("Consumer group grp not found."));
     assert_eq!(world.beat_error(staying("a", -1)), not_found("Group grp not found."));
 }
 
@@ -76,10 +76,10 @@ fn group_that_is_not_there_is_not_found() {
 fn member_with_a_greater_epoch_is_fenced() {
     let mut world = world(1);
     world.beat_ok(joining("a"));
-    let (error, message) = world.beat_error(staying("a", 2));
+    let (error, message) = world.beat_error(staying("a", 3));
     assert_eq!(error, ErrorCode::FencedMemberEpoch);
-    let expected = "The consumer group member has a greater member epoch (2) than the one known by the group \
-                    coordinator (1). The member must abandon all its partitions and rejoin.";
+    let expected = "The consumer group member has a greater member epoch (3) than the one known by the group \
+                    coordinator (2). The member must abandon all its partitions and rejoin.";
     assert_eq!(message, expected);
 }
 
@@ -88,11 +88,11 @@ fn member_one_epoch_behind_is_let_in_only_with_nothing_but_its_own_partitions() 
     let mut world = world(2);
     world.beat_ok(joining("a"));
     world.topic("topic", 1, 3);
-    assert_eq!(world.beat_ok(staying("a", 1)).0, 2);
+    assert_eq!(world.beat_ok(staying("a", 2)).0, 3);
     // The answer was lost: the member says again what it said before.
-    assert_eq!(world.beat_ok(owning("a", 1, partitions(&[0, 1]))).0, 2);
-    assert_eq!(world.beat_error(staying("a", 1)).0, ErrorCode::FencedMemberEpoch);
-    let foreign = owning("a", 1, Assignment::from([(id(9), [0].into())]));
+    assert_eq!(world.beat_ok(owning("a", 2, partitions(&[0, 1]))).0, 3);
+    assert_eq!(world.beat_error(staying("a", 2)).0, ErrorCode::FencedMemberEpoch);
+    let foreign = owning("a", 2, Assignment::from([(id(9), [0].into())]));
     assert_eq!(world.beat_error(foreign).0, ErrorCode::FencedMemberEpoch);
 }
 
@@ -100,7 +100,7 @@ fn member_one_epoch_behind_is_let_in_only_with_nothing_but_its_own_partitions() 
 fn fenced_member_rejoins_with_epoch_zero_and_keeps_its_partitions() {
     let mut world = world(2);
     world.beat_ok(joining("a"));
-    assert_eq!(world.beat_ok(joining("a")), (1, Some(partitions(&[0, 1]))));
+    assert_eq!(world.beat_ok(joining("a")), (2, Some(partitions(&[0, 1]))));
 }
 
 #[test]
@@ -122,11 +122,20 @@ fn static_member_that_comes_back_under_another_id_has_its_partitions_without_a_r
     let leave = ConsumerGroupHeartbeat { member_epoch: -2, ..joining_static("a", "i") };
     assert_eq!(world.beat_ok(leave), (-2, None));
     let epoch = world.describe_consumers().epoch;
-    assert_eq!(world.beat_ok(joining_static("b", "i")), (1, Some(partitions(&[0, 1, 2, 3]))));
+    assert_eq!(world.beat_ok(joining_static("b", "i")), (2, Some(partitions(&[0, 1, 2, 3]))));
     assert_eq!(world.describe_consumers().epoch, epoch);
-    let old = ConsumerGroupHeartbeat { instance_id: Some("i".to_owned()), ..staying("a", 1) };
+    let old = ConsumerGroupHeartbeat { instance_id: Some("i".to_owned()), ..staying("a", 2) };
     let message = "Static member a with instance id i was fenced by member b.";
     assert_eq!(world.beat_error(old), (ErrorCode::FencedInstanceId, message.to_owned()));
+}
+
+#[test]
+fn static_member_that_went_for_a_while_may_commit_at_any_older_epoch() {
+    let mut world = world(1);
+    world.beat_ok(joining_static("a", "i"));
+    world.beat_ok(ConsumerGroupHeartbeat { member_epoch: -2, ..joining_static("a", "i") });
+    world.beat_ok(joining_static("b", "i"));
+    assert_eq!(world.commit(commit_by("b", 1)), ErrorCode::None);
 }
 
 #[test]
@@ -145,7 +154,7 @@ fn static_member_that_does_not_come_back_is_out_when_its_session_ends() {
 fn unknown_instance_id_is_an_unknown_member() {
     let mut world = world(1);
     world.beat_ok(joining("a"));
-    let request = ConsumerGroupHeartbeat { instance_id: Some("i".to_owned()), ..staying("a", 1) };
+    let request = ConsumerGroupHeartbeat { instance_id: Some("i".to_owned()), ..staying("a", 2) };
     assert_eq!(
         world.beat_error(request),
         (ErrorCode::UnknownMemberId, "Instance id i is unknown.".to_owned())
@@ -156,19 +165,19 @@ fn unknown_instance_id_is_an_unknown_member() {
 fn commit_counts_at_the_members_epoch_and_for_what_it_has_held_since_an_older_one() {
     let mut world = world(2);
     world.beat_ok(joining("a"));
-    assert_eq!(world.commit(commit_by("a", 1)), ErrorCode::None);
+    assert_eq!(world.commit(commit_by("a", 2)), ErrorCode::None);
     world.topic("topic", 1, 3);
-    world.beat_ok(staying("a", 1));
-    // Partition 0 is the member's since epoch 1, partition 2 since epoch 2.
-    assert_eq!(world.commit(commit_by("a", 1)), ErrorCode::None);
+    world.beat_ok(staying("a", 2));
+    // Partition 0 is the member's since epoch 2, partition 2 since epoch 3.
+    assert_eq!(world.commit(commit_by("a", 2)), ErrorCode::None);
     let newer = vec![("topic".to_owned(), vec![offset(2, 42)])];
     let commit = |epoch| OffsetCommit { topics: newer.clone(), ..commit_by("a", epoch) };
-    assert_eq!(world.commit(commit(1)), ErrorCode::StaleMemberEpoch);
-    assert_eq!(world.commit(commit(2)), ErrorCode::None);
-    assert_eq!(world.commit(commit(3)), ErrorCode::StaleMemberEpoch);
-    assert_eq!(world.commit(commit_by("b", 2)), ErrorCode::UnknownMemberId);
+    assert_eq!(world.commit(commit(2)), ErrorCode::StaleMemberEpoch);
+    assert_eq!(world.commit(commit(3)), ErrorCode::None);
+    assert_eq!(world.commit(commit(4)), ErrorCode::StaleMemberEpoch);
+    assert_eq!(world.commit(commit_by("b", 3)), ErrorCode::UnknownMemberId);
     assert_eq!(world.commit(simple_commit()), ErrorCode::UnknownMemberId);
-    let old = OffsetCommit { supports_group_id_not_found: false, ..commit_by("a", 2) };
+    let old = OffsetCommit { supports_group_id_not_found: false, ..commit_by("a", 3) };
     assert_eq!(world.commit(old), ErrorCode::UnsupportedVersion);
 }
 
@@ -192,7 +201,7 @@ fn fetch_by_a_member_needs_its_epoch() {
         response.error
     };
     assert_eq!(fetch(None), ErrorCode::None);
-    assert_eq!(fetch(Some(("a", 1))), ErrorCode::None);
-    assert_eq!(fetch(Some(("a", 0))), ErrorCode::StaleMemberEpoch);
-    assert_eq!(fetch(Some(("b", 1))), ErrorCode::UnknownMemberId);
+    assert_eq!(fetch(Some(("a", 2))), ErrorCode::None);
+    assert_eq!(fetch(Some(("a", 1))), ErrorCode::StaleMemberEpoch);
+    assert_eq!(fetch(Some(("b", 2))), ErrorCode::UnknownMemberId);
 }

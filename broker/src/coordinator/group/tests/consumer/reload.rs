@@ -24,8 +24,8 @@ fn group_is_the_same_after_a_restart() {
     let before = world.describe_consumers();
     let mut again = restarted(&world);
     assert_eq!(again.describe_consumers(), before);
-    assert_eq!(again.beat_ok(staying("a", 2)), (2, None));
-    assert_eq!(again.beat_ok(staying("b", 2)), (2, None));
+    assert_eq!(again.beat_ok(staying("a", 3)), (3, None));
+    assert_eq!(again.beat_ok(staying("b", 3)), (3, None));
     assert_eq!(again.describe_consumers().epoch, before.epoch);
 }
 
@@ -34,11 +34,11 @@ fn reconciliation_goes_on_after_a_restart() {
     let mut world = world(4);
     world.beat_ok(joining("a"));
     world.beat_ok(joining("b"));
-    world.beat_ok(staying("a", 1));
+    world.beat_ok(staying("a", 2));
     let mut again = restarted(&world);
-    assert_eq!(again.beat_ok(staying("b", 2)), (2, None));
-    assert_eq!(again.beat_ok(owning("a", 1, partitions(&[0, 1]))), (2, None));
-    assert_eq!(again.beat_ok(staying("b", 2)), (2, Some(partitions(&[2, 3]))));
+    assert_eq!(again.beat_ok(staying("b", 3)), (3, None));
+    assert_eq!(again.beat_ok(owning("a", 2, partitions(&[0, 1]))), (3, None));
+    assert_eq!(again.beat_ok(staying("b", 3)), (3, Some(partitions(&[2, 3]))));
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn members_have_a_session_and_revokers_their_timeout_after_a_restart() {
     let mut world = world(4);
     world.beat_ok(joining("a"));
     world.beat_ok(joining("b"));
-    world.beat_ok(staying("a", 1));
+    world.beat_ok(staying("a", 2));
     let mut again = restarted(&world);
     again.pass(SECOND * 44);
     assert_eq!(again.describe_consumers().members.len(), 2);
@@ -60,14 +60,14 @@ fn topic_that_grew_before_the_restart_is_noticed_after_it() {
     let mut world = world(2);
     world.beat_ok(joining("a"));
     let mut again = restarted(&world);
-    assert_eq!(again.beat_ok(staying("a", 1)), (2, Some(partitions(&[0, 1, 2, 3]))));
+    assert_eq!(again.beat_ok(staying("a", 2)), (3, Some(partitions(&[0, 1, 2, 3]))));
 }
 
 #[test]
 fn deleted_group_is_gone_after_a_restart() {
     let mut world = world(1);
     world.beat_ok(joining("a"));
-    world.commit(commit_by("a", 1));
+    world.commit(commit_by("a", 2));
     world.beat_ok(staying("a", -1));
     world.ask(Request::DeleteGroup { group_id: GROUP.to_owned() });
     let mut again = restarted(&world);
@@ -81,9 +81,9 @@ fn pattern_is_the_same_after_a_restart() {
     let matching = ConsumerGroupHeartbeat { topics: None, regex: Some("to.*".to_owned()), ..joining("a") };
     world.beat_ok(matching);
     let mut again = restarted(&world);
-    assert_eq!(again.beat_ok(staying("a", 1)), (1, None));
+    assert_eq!(again.beat_ok(staying("a", 2)), (2, None));
     again.topic("tomorrow", 2, 1);
-    assert_eq!(again.beat_ok(staying("a", 1)).0, 2);
+    assert_eq!(again.beat_ok(staying("a", 2)).0, 3);
 }
 
 #[test]
