@@ -285,6 +285,26 @@ fn salvage_does_without_format_checkpoint_and_snapshot() {
 }
 
 #[test]
+fn forged_file_size_is_found_and_salvage_makes_files_as_they_were() {
+    let disk = SimulatedDisk::default();
+    let store = one_topic(&disk, 20);
+    store.close().unwrap();
+    let expected = records(&store);
+    drop(store);
+    let path = Path::new(DIR).join("format");
+    let mut format = disk.contents(&path);
+    format[28..36].copy_from_slice(&0xff01_0000_u64.to_be_bytes());
+    let crc = crc32c::crc32c(&format[..36]);
+    format[36..].copy_from_slice(&crc.to_be_bytes());
+    overwrite(&disk, &path, 0, &format);
+    let (_, findings) = salvage(&disk);
+    assert!(findings.iter().any(|finding| finding.file == path), "{findings:?}");
+    let first = Path::new(NEW_DIR).join(format!("commitlog/{:020}", 0));
+    assert_eq!(disk.open(&first).unwrap().len(), SMALL_FILE);
+    assert_eq!(records(&open_at(&disk, NEW_DIR)), expected);
+}
+
+#[test]
 fn damaged_queue_page_is_rebuildable_and_names_its_offsets() {
     let disk = SimulatedDisk::default();
     one_topic(&disk, 200).close().unwrap();

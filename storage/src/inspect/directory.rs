@@ -15,6 +15,7 @@ use crate::disk::Disk;
 use crate::error::{Error, OpenError};
 use crate::housekeeping::snapshot_name;
 use crate::manifest::FileRecord;
+use crate::mapped_file::MappedFile;
 use crate::position::Position;
 use crate::snapshot;
 
@@ -31,7 +32,7 @@ pub(super) struct Directory {
     pub(super) disk: Arc<dyn Disk>,
     /// `None` when it is damaged or gone.
     pub(super) format: Option<Format>,
-    /// As the format says, else as most files are.
+    /// As the format says; as most files are where it is gone or no file agrees with it.
     pub(super) file_size: u64,
     /// The newest valid slot.
     pub(super) checkpoint: Option<Checkpoint>,
@@ -53,9 +54,19 @@ impl Directory {
         let mut findings = Vec::new();
         let format = read_format(&dir, &disk, &mut findings)?;
         let bases = bases(&*disk, &dir.commit_log())?;
+        let usual = usual_size(&*disk, &dir.commit_log(), &bases);
+        let is_of_one = |size| {
+            let mut appended = bases.iter().filter(|base| !base.is_rewritten());
+            appended.any(|base| MappedFile::open(&*disk, &dir.commit_log(), *base, size).is_ok())
+        };
         let file_size = match format {
+            Some(Format { file_size, .. }) if is_of_one(usual) && !is_of_one(file_size) => {
+                let what = format!("commitlog files should have {file_size} bytes; they have {usual}");
+                findings.push(beside(Severity::Damage, &dir.root().join("format"), 28, what, WITHOUT_FORMAT));
+                usual
+            }
             Some(format) => format.file_size,
-            None => usual_size(&*disk, &dir.commit_log(), &bases),
+            None => usual,
         };
         let checkpoint = read_slots(&dir, &*disk, &mut findings)?;
         let mut files = Vec::new();
@@ -221,7 +232,7 @@ fn bases(disk: &dyn Disk, dir: &Path) -> Result<Vec<Position>, Error> {
 fn usual_size(disk: &dyn Disk, dir: &Path, bases: &[Position]) -> u64 {
     let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
     for base in bases.iter().filter(|base| !base.is_rewritten()) {
-        if let Ok(file) = disk.open(&crate::mapped_file::MappedFile::path(dir, *base)) {
+        if let Ok(file) = disk.open(&MappedFile::path(dir, *base)) {
             *counts.entry(file.len()).or_default() += 1;
         }
     }
