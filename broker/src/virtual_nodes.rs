@@ -138,6 +138,20 @@ impl VirtualNodes {
         self.with(log, |replicas, is_up| replicas.placement(log.leader_epoch(), is_up))
     }
 
+    /// The nodes that are up: id, and where `listener` of each is, where that is known.
+    fn up(&self, listener: &str) -> Vec<(i32, Option<String>)> {
+        let state = self.state();
+        let known = self.addresses.get().and_then(|addresses| addresses.get(listener));
+        let node = |(index, id): (usize, i32)| {
+            state.up[index].as_ref()?;
+            let (fixed, port) =
+                known.and_then(|known| known.get(index)).map_or((&None, 0), |(fixed, port)| (fixed, *port));
+            let address = fixed.as_ref().map(ToString::to_string);
+            Some((id, address.or_else(|| (port > 0).then(|| format!("127.0.0.1:{port}")))))
+        };
+        self.ids.clone().enumerate().filter_map(node).collect()
+    }
+
     /// The nodes that are up, as a client sees them that came by `listener` and was told `own`.
     fn addresses(
         &self,
@@ -177,6 +191,18 @@ pub(crate) fn port_of(first: u16, index: usize) -> u16 {
 }
 
 impl Broker {
+    /// The nodes that are up, with the address of the first listener; `own` is that of a broker of one node.
+    pub(crate) fn nodes_up(&self, own: &str) -> Vec<(i32, String)> {
+        let listener = self.config.listeners.first().map_or("", |listener| listener.name.as_str());
+        match &self.virtual_nodes {
+            Some(nodes) => {
+                let named = |(id, address): (i32, Option<String>)| (id, address.unwrap_or_default());
+                nodes.up(listener).into_iter().map(named).collect()
+            }
+            None => vec![(self.config.node_id, own.to_owned())],
+        }
+    }
+
     /// What clients are told of a partition.
     pub(crate) fn placement(&self, log: &PartitionLog) -> Placement {
         match &self.virtual_nodes {

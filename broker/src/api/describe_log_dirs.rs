@@ -1,7 +1,8 @@
 //! DescribeLogDirs (35), versions 1 to 5: the one data directory and what each partition takes of it.
 //!
 //! Null asks for all topics, otherwise partitions that are not there are left out. A partition's size is that of its
-//! readable batches: on a shared log no file is its own. Version 4 adds the size of the volume and what is free on it, 5
+//! readable batches: on a shared log no file is its own. Of several virtual nodes each tells of the partitions that it has
+//! replicas of, all in the one directory. Version 4 adds the size of the volume and what is free on it, 5
 //! whether the directory is cordoned, which this one never is.
 //!
 //! Deliberate gaps: no replica is ever moving between directories, so `offset_lag` is 0 and `is_future_key` false.
@@ -31,14 +32,16 @@ impl Api for DescribeLogDirs {
     const LAYOUT: &'static Layout = &layouts::topics::DESCRIBE_LOG_DIRS;
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: DescribeLogDirsRequest) -> Reply {
+        let at = context.at(broker);
+        let is_here = |log: &&Arc<PartitionLog>| at.as_ref().is_none_or(|at| at.has_replica(log));
+        let store = &broker.store;
         let topics = match request.0.topics {
-            None => broker
-                .store
+            None => store
                 .topics()
                 .iter()
-                .map(|topic| described(topic, topic.partitions().iter()))
+                .filter_map(|topic| described(topic, &topic.partitions(), is_here))
                 .collect(),
-            Some(asked) => asked.iter().filter_map(|asked| chosen(&broker.store, asked)).collect(),
+            Some(asked) => asked.iter().filter_map(|asked| chosen(store, asked, is_here)).collect(),
         };
         let dir = data_dir(broker);
         let (total, usable) = volume(&dir);
@@ -58,25 +61,34 @@ pub(super) fn data_dir(broker: &Broker) -> PathBuf {
     std::path::absolute(dir).unwrap_or_else(|_| dir.clone())
 }
 
-fn chosen(store: &Store, asked: &DescribableLogDirTopic) -> Option<DescribeLogDirsTopic> {
+fn chosen(
+    store: &Store,
+    asked: &DescribableLogDirTopic,
+    is_here: impl Fn(&&Arc<PartitionLog>) -> bool,
+) -> Option<DescribeLogDirsTopic> {
     let topic = store.topic(&asked.topic)?;
     let partitions: Vec<Arc<PartitionLog>> =
         asked.partitions.iter().filter_map(|index| topic.partition(*index)).collect();
-    (!partitions.is_empty()).then(|| described(&topic, partitions.iter()))
+    described(&topic, &partitions, is_here)
 }
 
-fn described<'a>(
+/// `None` when none of the partitions is here.
+fn described(
     topic: &Topic,
-    partitions: impl Iterator<Item = &'a Arc<PartitionLog>>,
-) -> DescribeLogDirsTopic {
-    let partitions = partitions.map(|log| {
+    partitions: &[Arc<PartitionLog>],
+    is_here: impl Fn(&&Arc<PartitionLog>) -> bool,
+) -> Option<DescribeLogDirsTopic> {
+    let partitions = partitions.iter().filter(is_here).map(|log| {
         DescribeLogDirsPartition::default()
             .with_partition_index(log.partition())
             .with_partition_size(i64::try_from(log.size_bytes()).unwrap_or(i64::MAX))
     });
-    DescribeLogDirsTopic::default()
-        .with_name(TopicName(StrBytes::from_string(topic.name().to_string())))
-        .with_partitions(partitions.collect())
+    let partitions: Vec<_> = partitions.collect();
+    (!partitions.is_empty()).then(|| {
+        DescribeLogDirsTopic::default()
+            .with_name(TopicName(StrBytes::from_string(topic.name().to_string())))
+            .with_partitions(partitions)
+    })
 }
 
 /// Total and usable bytes of the volume, -1 where it does not say.

@@ -2,11 +2,11 @@
 //!
 //! Sources: Strimzi's `strimzi-kafka.json` and its Prometheus rules; meaning of each as in Kafka's `ReplicaManager`,
 //! `BrokerTopicMetrics`, `KafkaController`, `Log`. One broker leads everything and is its own controller, so what counts
-//! other replicas has the value that a Kafka of one node shows. Java's own metrics are not there.
+//! other replicas has the value that a Kafka of one node shows; of virtual nodes it has the sum, for they are one process. Java's own metrics are not there.
 
 use super::Metrics;
 use super::exposition::{Exposition, Kind};
-use super::observed::{Observed, ObservedTopic};
+use super::observed::{Observed, ObservedTopic, Placed};
 use crate::coordinator::group::ObservedGroup;
 use crate::traffic::TrafficCounts;
 
@@ -22,13 +22,24 @@ pub(super) fn write(out: &mut Exposition, observed: &Observed, metrics: &Metrics
 
 fn broker(out: &mut Exposition, observed: &Observed, metrics: &Metrics) {
     let partitions = observed.partition_count;
-    let under = observed.topics.iter().filter(|topic| topic.min_insync_replicas > 1);
-    let under: usize = under.map(|topic| topic.partitions.len()).sum();
+    let under =
+        observed.topics.iter().map(|topic| topic.count(|placed| is_under_min(topic, placed))).sum::<usize>();
     let stopped = u8::from(observed.stopped);
+    let count =
+        |is_so: fn(Placed) -> bool| observed.topics.iter().map(|topic| topic.count(is_so)).sum::<usize>();
+    let leaderless = count(|placed| placed.leader < 0);
     for (name, help, value) in [
-        ("kafka_server_replicamanager_leadercount", "Partitions that this broker leads.", partitions),
+        (
+            "kafka_server_replicamanager_leadercount",
+            "Partitions that this broker leads.",
+            partitions - leaderless,
+        ),
         ("kafka_server_replicamanager_partitioncount", "Partitions on this broker.", partitions),
-        ("kafka_server_replicamanager_underreplicatedpartitions", "Partitions that miss a replica.", 0),
+        (
+            "kafka_server_replicamanager_underreplicatedpartitions",
+            "Partitions that miss a replica.",
+            count(|placed| placed.in_sync < placed.replicas),
+        ),
         (
             "kafka_server_replicamanager_underminisrpartitioncount",
             "Partitions below min.insync.replicas.",
@@ -40,8 +51,16 @@ fn broker(out: &mut Exposition, observed: &Observed, metrics: &Metrics) {
             if observed.stopped { partitions } else { 0 },
         ),
         ("kafka_controller_kafkacontroller_activecontrollercount", "1 on the controller.", 1),
-        ("kafka_controller_kafkacontroller_activebrokercount", "Brokers in the cluster.", 1),
-        ("kafka_controller_kafkacontroller_offlinepartitionscount", "Partitions without a leader.", 0),
+        (
+            "kafka_controller_kafkacontroller_activebrokercount",
+            "Brokers in the cluster.",
+            observed.nodes.len(),
+        ),
+        (
+            "kafka_controller_kafkacontroller_offlinepartitionscount",
+            "Partitions without a leader.",
+            leaderless,
+        ),
         (
             "kafka_controller_kafkacontroller_globaltopiccount",
             "Topics in the cluster.",
@@ -62,6 +81,10 @@ fn broker(out: &mut Exposition, observed: &Observed, metrics: &Metrics) {
     }
     let sessions = metrics.fetch_sessions.get();
     out.gauge("kafka_server_fetchsessioncache_numincrementalfetchsessions", "Fetch sessions.", sessions);
+    disk(out, observed);
+}
+
+fn disk(out: &mut Exposition, observed: &Observed) {
     let process = &observed.process;
     let read =
         ("kafka_server_kafkaserver_linux_disk_read_bytes", "Bytes read from devices.", process.read_bytes);
@@ -155,15 +178,21 @@ fn traffic(out: &mut Exposition, observed: &Observed) {
     }
 }
 
+fn is_under_min(topic: &ObservedTopic, placed: Placed) -> bool {
+    i32::try_from(placed.in_sync).is_ok_and(|in_sync| in_sync < topic.min_insync_replicas)
+}
+
 fn partitions(out: &mut Exposition, observed: &Observed) {
     type PartitionFamily = (&'static str, &'static str, fn(&ObservedTopic, &storage::PartitionLog) -> i64);
     let families: [PartitionFamily; 7] = [
-        ("kafka_cluster_partition_replicascount", "Replicas.", |_, _| 1),
-        ("kafka_cluster_partition_atminisr", "1 when one replica less would be too few.", |topic, _| {
-            i64::from(topic.min_insync_replicas == 1)
+        ("kafka_cluster_partition_replicascount", "Replicas.", |topic, log| {
+            i64::try_from(topic.placed(log).replicas).unwrap_or(i64::MAX)
         }),
-        ("kafka_cluster_partition_underminisr", "1 when replicas are too few.", |topic, _| {
-            i64::from(topic.min_insync_replicas > 1)
+        ("kafka_cluster_partition_atminisr", "1 when one replica less would be too few.", |topic, log| {
+            i64::from(i32::try_from(topic.placed(log).in_sync) == Ok(topic.min_insync_replicas))
+        }),
+        ("kafka_cluster_partition_underminisr", "1 when replicas are too few.", |topic, log| {
+            i64::from(is_under_min(topic, topic.placed(log)))
         }),
         ("kafka_log_log_size", "Bytes of batches from the log start on.", |_, log| {
             i64::try_from(log.size_bytes()).unwrap_or(i64::MAX)

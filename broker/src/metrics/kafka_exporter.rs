@@ -4,12 +4,12 @@
 //! All gauges, as there. A lag is counted to the high watermark, which is what consumers can reach.
 
 use super::exposition::{Exposition, Kind};
-use super::observed::Observed;
+use super::observed::{Observed, Placed};
 use storage::PartitionLog;
 
 /// Writes all families of this scheme.
 pub(super) fn write(out: &mut Exposition, observed: &Observed) {
-    out.gauge("kafka_brokers", "Brokers in the cluster.", 1);
+    out.gauge("kafka_brokers", "Brokers in the cluster.", observed.nodes.len());
     let mut build = out.family(
         "kafka_exporter_build_info",
         Kind::Gauge,
@@ -17,7 +17,9 @@ pub(super) fn write(out: &mut Exposition, observed: &Observed) {
     );
     build.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     let mut info = out.family("kafka_broker_info", Kind::Gauge, "1 for each broker.");
-    info.sample(&[("id", &observed.node_id), ("address", &observed.address)], 1);
+    for (id, address) in &observed.nodes {
+        info.sample(&[("id", &id.to_string()), ("address", address)], 1);
+    }
     let mut counts = out.family("kafka_topic_partitions", Kind::Gauge, "Partitions of the topic.");
     for topic in observed.shown_topics() {
         counts.sample(&[("topic", &topic.name)], topic.partitions.len());
@@ -27,21 +29,28 @@ pub(super) fn write(out: &mut Exposition, observed: &Observed) {
 }
 
 fn partitions(out: &mut Exposition, observed: &Observed) {
-    let node: i64 = observed.node_id.parse().unwrap_or_default();
-    type Value<'a> = &'a dyn Fn(&PartitionLog) -> i64;
+    type Value<'a> = &'a dyn Fn(&PartitionLog, Placed) -> i64;
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     let families: [(&str, &str, Value<'_>); 7] = [
-        ("kafka_topic_partition_current_offset", "High watermark.", &|log| log.high_watermark()),
-        ("kafka_topic_partition_oldest_offset", "First offset.", &|log| log.log_start_offset()),
-        ("kafka_topic_partition_leader", "Node that leads it.", &|_| node),
-        ("kafka_topic_partition_replicas", "Replicas.", &|_| 1),
-        ("kafka_topic_partition_in_sync_replica", "Replicas in sync.", &|_| 1),
-        ("kafka_topic_partition_leader_is_preferred", "1 when the preferred replica leads.", &|_| 1),
-        ("kafka_topic_partition_under_replicated_partition", "1 when a replica is missing.", &|_| 0),
+        ("kafka_topic_partition_current_offset", "High watermark.", &|log, _| log.high_watermark()),
+        ("kafka_topic_partition_oldest_offset", "First offset.", &|log, _| log.log_start_offset()),
+        ("kafka_topic_partition_leader", "Node that leads it, -1 for none.", &|_, placed| {
+            placed.leader.into()
+        }),
+        ("kafka_topic_partition_replicas", "Replicas.", &|_, placed| count(placed.replicas)),
+        ("kafka_topic_partition_in_sync_replica", "Replicas in sync.", &|_, placed| count(placed.in_sync)),
+        ("kafka_topic_partition_leader_is_preferred", "1 when the preferred replica leads.", &|_, placed| {
+            placed.is_preferred.into()
+        }),
+        ("kafka_topic_partition_under_replicated_partition", "1 when a replica is missing.", &|_, placed| {
+            (placed.in_sync < placed.replicas).into()
+        }),
     ];
     for (name, help, value) in families {
         let mut family = out.family(name, Kind::Gauge, help);
         for (topic, partition, log) in observed.shown_partitions() {
-            family.sample(&[("topic", &topic.name), ("partition", &partition)], value(log));
+            family
+                .sample(&[("topic", &topic.name), ("partition", &partition)], value(log, topic.placed(log)));
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::broker::Broker;
 use crate::coordinator::group::{self, ObservedGroup, ObservedGroups, Rebalances};
 use crate::coordinator::transaction::{self, ListTransactions, ListedTransaction, TransactionState};
 use crate::traffic::TrafficCounts;
+use crate::virtual_nodes::Placement;
 
 /// One family's series of topics, of partitions or of groups take at most about this many bytes on `/metrics`: with more, the
 /// busiest topics are shown there and the rest is on `/metrics/detailed`. There are 14 families of partitions, 8 of topics
@@ -32,9 +33,8 @@ pub(crate) enum Detail {
 
 /// See the module.
 pub(crate) struct Observed {
-    pub(crate) node_id: String,
-    /// Of the first listener, as clients are told.
-    pub(crate) address: String,
+    /// Nodes that are up, and where their first listener is.
+    pub(crate) nodes: Vec<(i32, String)>,
     pub(crate) topics: Vec<ObservedTopic>,
     /// Partitions over all topics, also where their series are left out.
     pub(crate) partition_count: usize,
@@ -64,6 +64,31 @@ pub(crate) struct ObservedTopic {
     pub(crate) partitions: Arc<[Arc<PartitionLog>]>,
     /// `min.insync.replicas`.
     pub(crate) min_insync_replicas: i32,
+    node_id: i32,
+    /// Of each partition, where there are virtual nodes.
+    placed: Option<Vec<Placed>>,
+}
+
+/// Who has a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placed {
+    /// -1 when nobody leads it.
+    pub(crate) leader: i32,
+    pub(crate) replicas: usize,
+    pub(crate) in_sync: usize,
+    /// The first replica leads.
+    pub(crate) is_preferred: bool,
+}
+
+impl Placed {
+    fn of(placement: &Placement) -> Self {
+        Self {
+            leader: placement.leader,
+            replicas: placement.replicas.len(),
+            in_sync: placement.in_sync.len(),
+            is_preferred: placement.replicas.first() == Some(&placement.leader),
+        }
+    }
 }
 
 /// What the coordinators tell of themselves.
@@ -92,7 +117,7 @@ impl Coordinators {
 }
 
 impl Observed {
-    /// Looks at everything once. `groups` as the coordinator told them.
+    /// Looks at everything once. `coordinators` as they told of themselves.
     pub(crate) fn gather(broker: &Broker, address: &str, coordinators: Coordinators, detail: Detail) -> Self {
         let Coordinators { groups: ObservedGroups { groups, rebalances }, transactions } = coordinators;
         let topics: Vec<ObservedTopic> =
@@ -109,8 +134,7 @@ impl Observed {
         let by_name =
             topics.iter().enumerate().map(|(place, topic)| (Arc::clone(&topic.name), place)).collect();
         Self {
-            node_id: broker.config.node_id.to_string(),
-            address: address.to_owned(),
+            nodes: broker.nodes_up(address),
             shown: shown(&topics, detail),
             by_name,
             topics,
@@ -163,7 +187,28 @@ impl ObservedTopic {
             traffic: broker.traffic.of(topic.number()),
             partitions: topic.partitions(),
             min_insync_replicas: value.and_then(|value| value.parse().ok()).unwrap_or(1),
+            node_id: broker.config.node_id,
+            placed: broker.virtual_nodes.as_ref().map(|nodes| {
+                topic.partitions().iter().map(|log| Placed::of(&nodes.placement(log))).collect()
+            }),
         }
+    }
+
+    /// Who has the partition.
+    pub(crate) fn placed(&self, log: &PartitionLog) -> Placed {
+        let place = usize::try_from(log.partition()).ok();
+        let placed = self.placed.as_ref().zip(place).and_then(|(placed, place)| placed.get(place));
+        placed.copied().unwrap_or(Placed {
+            leader: self.node_id,
+            replicas: 1,
+            in_sync: 1,
+            is_preferred: true,
+        })
+    }
+
+    /// How many of its partitions are so.
+    pub(crate) fn count(&self, is_so: impl Fn(Placed) -> bool) -> usize {
+        self.partitions.iter().filter(|log| is_so(self.placed(log))).count()
     }
 }
 

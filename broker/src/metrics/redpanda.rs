@@ -45,7 +45,7 @@ fn cluster(out: &mut Exposition, observed: &Observed) {
     let mut build = out.family("redpanda_application_build", Kind::Gauge, "1, with the version as labels.");
     let version = env!("CARGO_PKG_VERSION");
     build.sample(&[("redpanda_version", version), ("redpanda_revision", "onelog")], 1);
-    out.gauge("redpanda_cluster_brokers", "Brokers in the cluster.", 1);
+    out.gauge("redpanda_cluster_brokers", "Brokers in the cluster.", observed.nodes.len());
     out.gauge("redpanda_cluster_topics", "Topics.", observed.topics.len());
     out.gauge("redpanda_cluster_partitions", "Partitions.", observed.partition_count);
     let unavailable = if observed.stopped { observed.partition_count } else { 0 };

@@ -34,6 +34,11 @@ impl AtNode {
         if here { Ok(()) } else { Err(ErrorCode::NotLeaderOrFollower) }
     }
 
+    /// Whether this node has a replica of the partition.
+    pub(crate) fn has_replica(&self, log: &PartitionLog) -> bool {
+        self.nodes.with(log, |replicas, _| replicas.has(self.id))
+    }
+
     /// Whether this node leads the partition of the coordinator's topic that keeps `key`.
     fn coordinates(&self, topic: &str, key: &str) -> bool {
         partition_of(&self.store, topic, key).is_some_and(|log| self.check_leader(&log).is_ok())

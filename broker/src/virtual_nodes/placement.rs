@@ -70,6 +70,10 @@ impl Replicas {
         self.leader
     }
 
+    pub(super) fn has(&self, node: i32) -> bool {
+        self.replicas.contains(&node)
+    }
+
     pub(super) fn preferred(&self) -> i32 {
         self.replicas[0]
     }

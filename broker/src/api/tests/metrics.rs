@@ -11,13 +11,13 @@ use protocol::record_batch_builder::RecordBatchBuilder;
 use super::{Client, batch, block_on, topic_name};
 use crate::metrics::{Coordinators, Detail, Metrics, Observed};
 
-struct Pages {
-    metrics: String,
+pub(super) struct Pages {
+    pub(super) metrics: String,
     detailed: String,
     public: String,
 }
 
-fn scraped(client: &Client) -> Pages {
+pub(super) fn scraped(client: &Client) -> Pages {
     let page = |detail, public| {
         let coordinators = block_on(Coordinators::ask(&client.broker));
         let (metrics, broker) = (Metrics::new(), &client.broker);
@@ -33,7 +33,7 @@ fn scraped(client: &Client) -> Pages {
     }
 }
 
-fn assert_has(page: &str, lines: &[&str]) {
+pub(super) fn assert_has(page: &str, lines: &[&str]) {
     for line in lines {
         assert!(page.lines().any(|it| it == *line), "{line} is missing in\n{page}");
     }

@@ -9,13 +9,14 @@ use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsets
 use protocol::messages::metadata_response::MetadataResponsePartition;
 use protocol::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiKey, CreateTopicsRequest,
-    CreateTopicsResponse, ElectLeadersRequest, ElectLeadersResponse, FetchResponse, FindCoordinatorRequest,
-    FindCoordinatorResponse, GroupId, HeartbeatRequest, HeartbeatResponse, InitProducerIdRequest,
-    InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
-    ProduceResponse, TransactionalId,
+    CreateTopicsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, ElectLeadersRequest,
+    ElectLeadersResponse, FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse, GroupId,
+    HeartbeatRequest, HeartbeatResponse, InitProducerIdRequest, InitProducerIdResponse, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceResponse, TransactionalId,
 };
 
 use super::consume::waiting_request;
+use super::metrics::{assert_has, scraped};
 use super::{Client, batch, block_on, decoded, finished, produce_request, topic_name};
 use crate::api::Reply;
 use crate::virtual_nodes::{Addresses, NodeError, move_leader, overview, set_up};
@@ -99,6 +100,63 @@ fn nodes_have_their_addresses_and_share_the_leading_of_a_replicated_topic() {
     assert!(refused.topics[0].error_message.as_ref().unwrap().contains("only 3 broker(s)"));
     assert_eq!(client.replicated("one", 1, 1).topics[0].replication_factor, 1);
     assert_eq!(client.shown("one", 0).replica_nodes.len(), 1);
+}
+
+#[test]
+fn each_node_tells_of_the_log_of_the_partitions_that_it_has() {
+    let mut client = three();
+    client.replicated("one", 6, 1);
+    client.replicated("all", 2, 3);
+    let leaders: Vec<i32> = (0..6).map(|partition| client.shown("one", partition).leader_id.0).collect();
+    for node in NODES {
+        let request = DescribeLogDirsRequest::default().with_topics(None);
+        let response: DescribeLogDirsResponse = client.at(node).call(ApiKey::DescribeLogDirs, 4, &request);
+        let of = |name: &str| {
+            let topic = response.results[0].topics.iter().find(|topic| topic.name == topic_name(name));
+            topic.unwrap().partitions.iter().map(|it| it.partition_index).collect::<Vec<_>>()
+        };
+        let led: Vec<i32> =
+            (0..6).filter(|partition| leaders[usize::try_from(*partition).unwrap()] == node).collect();
+        assert_eq!((of("one"), of("all")), (led, vec![0, 1]), "node {node}");
+    }
+}
+
+#[test]
+fn metrics_tell_who_leads_and_that_a_replica_is_missing() {
+    let client = three();
+    client.replicated("t", 1, 3);
+    let leader = client.leader("t");
+    let of = |name: &str, value: &str| {
+        format!("kafka_topic_partition_{name}{{topic=\"t\",partition=\"0\"}} {value}")
+    };
+    let preferred = leader.to_string();
+    let mut lines = vec![
+        "kafka_brokers 3".to_owned(),
+        "kafka_broker_info{id=\"2\",address=\"nodes.example:9002\"} 1".to_owned(),
+        of("leader", &preferred),
+        of("replicas", "3"),
+        of("in_sync_replica", "3"),
+        of("leader_is_preferred", "1"),
+        of("under_replicated_partition", "0"),
+    ];
+    let has = |lines: &[String]| {
+        let page = scraped(&client).metrics;
+        assert_has(&page, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    has(&lines);
+    set_up(&client.broker, leader, false).unwrap();
+    let next = client.broker.placement(&client.broker.store.topic("t").unwrap().partition(0).unwrap()).leader;
+    assert_ne!(next, leader);
+    lines = vec![
+        "kafka_brokers 2".to_owned(),
+        "kafka_controller_kafkacontroller_offlinepartitionscount 0".to_owned(),
+        of("leader", &next.to_string()),
+        of("replicas", "3"),
+        of("in_sync_replica", "2"),
+        of("leader_is_preferred", "0"),
+        of("under_replicated_partition", "1"),
+    ];
+    has(&lines);
 }
 
 #[test]
