@@ -16,10 +16,10 @@ use crate::error::Error;
 use crate::position::{Offset, Position};
 use crate::segments::{LeftBatches, SegmentBatch};
 
-/// Queue pages looked at under a partition's lock at once.
-const STEP_PAGES: usize = 10;
-/// The same in entries.
+/// Queue entries looked at under a partition's lock at once.
 const STEP: usize = 850;
+/// The same in sealed pages of 85; the tail, which is less than one, comes with the last of them.
+const STEP_PAGES: usize = 9;
 
 impl PartitionLog {
     /// Forgets what lies below the log start. `dead` is told each batch that no one can read any more.

@@ -161,6 +161,16 @@ fn outcome_of_few_batches_takes_few_pages() {
 }
 
 #[test]
+fn step_that_reaches_the_tail_looks_at_no_more_entries_than_others() {
+    // Ten sealed pages and ten entries of the tail.
+    let mut bench = Bench::new(860);
+    let all = bench.outcome(851, |_| true, 0);
+    let mut outcome = Outcome { from: 0, upto: 851, entries: &all };
+    while bench.step(&mut outcome, &all) {}
+    bench.check();
+}
+
+#[test]
 fn partition_deleted_between_two_steps_stays_empty() {
     let mut bench = Bench::new(3000);
     let all = bench.outcome(2900, |base| base % 3 == 0, 0);
