@@ -191,8 +191,13 @@ impl DataDir {
     }
 }
 
+/// Whether the files of a log may have that many bytes.
+pub(crate) fn is_file_size(bytes: u64) -> bool {
+    (64 * 1024..=u64::from(u32::MAX)).contains(&bytes) && bytes.is_multiple_of(4096)
+}
+
 fn check_file_size(file_size: u64) -> Result<(), String> {
-    if (64 * 1024..=u64::from(u32::MAX)).contains(&file_size) && file_size.is_multiple_of(4096) {
+    if is_file_size(file_size) {
         return Ok(());
     }
     Err(format!(

@@ -22,6 +22,13 @@ fn forged_file_size_of_a_log_that_is_gone_takes_no_memory() {
 }
 
 #[test]
+fn forged_file_size_beside_files_with_damaged_headers_takes_no_memory() {
+    recovery::run(&[
+        0xef, 19, 159, 16, 205, 1, 55, 0, 7, 13, 19, 126, 16, 205, 1, 255, 0, 7, 0, 7, 13, 19, 126, 16,
+    ]);
+}
+
+#[test]
 fn mutated_directories_never_stop_the_process() {
     let (seeds, mut random) = (recovery::seeds(), Random(1));
     for _ in 0..60 {

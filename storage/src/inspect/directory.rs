@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::checkpoint::{Checkpoint, SLOT_LEN, SLOT_SPACING};
 use crate::consume_queue::Extents;
-use crate::data_dir::{DataDir, Format};
+use crate::data_dir::{DataDir, Format, is_file_size};
 use crate::disk::Disk;
 use crate::error::{Error, OpenError};
 use crate::housekeeping::snapshot_name;
@@ -60,9 +60,13 @@ impl Directory {
             appended.any(|base| MappedFile::open(&*disk, &dir.commit_log(), *base, size).is_ok())
         };
         let file_size = match format {
-            Some(Format { file_size, .. }) if is_of_one(usual) && !is_of_one(file_size) => {
-                let what = format!("commitlog files should have {file_size} bytes; they have {usual}");
-                findings.push(beside(Severity::Damage, &dir.root().join("format"), 28, what, WITHOUT_FORMAT));
+            // A size that only the format file knows could be any: what most files have is room enough for what they hold.
+            Some(Format { file_size, .. }) if is_file_size(usual) && !is_of_one(file_size) => {
+                if usual != file_size {
+                    let what = format!("commitlog files should have {file_size} bytes; they have {usual}");
+                    let file = dir.root().join("format");
+                    findings.push(beside(Severity::Damage, &file, 28, what, WITHOUT_FORMAT));
+                }
                 usual
             }
             Some(format) => format.file_size,
