@@ -33,6 +33,8 @@ pub(crate) enum Victim {
 const PARTITIONS: i32 = 3;
 const LINES_PER_PART: usize = 15_000;
 const WORDS_PER_LINE: usize = 3;
+/// A running application counts one part while the broker is asked how far it is; not so many.
+const PARTS_UNDER_A_BROKER: usize = 4;
 /// Words.
 const PART: usize = LINES_PER_PART * WORDS_PER_LINE;
 const VOCABULARY: u64 = 60;
@@ -51,8 +53,8 @@ pub(crate) fn run(kind: BrokerKind, guarantee: Guarantee, kills: &[Victim]) -> R
     records::create_topic(&address, "counts", PARTITIONS, &[])?;
     let mut expected = BTreeMap::new();
     let mut random = fastrand::Rng::with_seed(7);
-    let mut feed = || -> Result<usize> {
-        let lines: Vec<String> = (0..LINES_PER_PART).map(|_| line(&mut random)).collect();
+    let mut feed = |parts: usize| -> Result<usize> {
+        let lines: Vec<String> = (0..LINES_PER_PART * parts).map(|_| line(&mut random)).collect();
         for word in lines.iter().flat_map(|line| line.split(' ')) {
             *expected.entry(word.to_owned()).or_insert(0_u64) += 1;
         }
@@ -63,7 +65,7 @@ pub(crate) fn run(kind: BrokerKind, guarantee: Guarantee, kills: &[Victim]) -> R
         Guarantee::AtLeastOnce => "at_least_once",
         Guarantee::ExactlyOnce => "exactly_once_v2",
     };
-    let mut fed = feed()?;
+    let mut fed = feed(1)?;
     let arguments = [&address, &layout::unique("word-count"), name].map(OsString::from).into_iter();
     let state = folder.path("state").into_os_string();
     let mut application =
@@ -71,6 +73,9 @@ pub(crate) fn run(kind: BrokerKind, guarantee: Guarantee, kills: &[Victim]) -> R
     let mut killed_at = Vec::new();
     let end = || -> Result<i64> { Ok(records::end_offsets(&address, "counts", PARTITIONS)?.iter().sum()) };
     for victim in kills {
+        if *victim == Victim::Broker {
+            fed += feed(PARTS_UNDER_A_BROKER)?;
+        }
         let middle = end()? + i64::try_from(PART / 4)?;
         let shown = application.until("a count in the middle", LIMIT, || {
             let shown = end()?;
@@ -90,7 +95,7 @@ pub(crate) fn run(kind: BrokerKind, guarantee: Guarantee, kills: &[Victim]) -> R
         };
         ensure!(counted < fed, "all {fed} words were counted before the kill: it proves nothing");
         killed_at.push(format!("{counted} of {fed}"));
-        fed += feed()?;
+        fed += feed(1)?;
         if *victim == Victim::Application {
             application.restart()?;
         }
