@@ -54,6 +54,12 @@ pub(crate) struct State {
     pub(crate) ready: AtomicBool,
 }
 
+impl State {
+    fn serving(&self) -> Option<Arc<Broker>> {
+        self.broker.get().map(Broker::serving)
+    }
+}
+
 /// The running endpoints.
 #[derive(Debug)]
 pub(crate) struct Admin {
@@ -116,7 +122,7 @@ async fn connection(stream: TcpStream, state: Arc<State>, searches: Arc<Semaphor
         let get = request.method() == Method::GET || request.method() == Method::HEAD;
         let response = match request.uri().path() {
             path if path == "/test" || path.starts_with("/test/") => {
-                test_mode::http::respond(request, state.broker.get().cloned()).await
+                test_mode::http::respond(request, state.serving()).await
             }
             "/metrics" if get => scrape(&state, Page::Metrics).await,
             "/metrics/detailed" if get => scrape(&state, Page::Detailed).await,
@@ -176,7 +182,7 @@ async fn find(query: &str, state: &State, searches: &Arc<Semaphore>) -> Response
         Ok(search) => search,
         Err(sentence) => return answer(StatusCode::BAD_REQUEST, sentence),
     };
-    let Some(broker) = state.broker.get().cloned() else {
+    let Some(broker) = state.serving() else {
         return answer(StatusCode::SERVICE_UNAVAILABLE, "the log is not open yet".to_owned());
     };
     let turn = Arc::clone(searches).acquire_owned().await.expect("the semaphore is never closed");
@@ -224,7 +230,7 @@ fn address(state: &State, broker: &Broker) -> String {
 
 /// Looks at the broker on a thread that may wait: where a group stands can be a question to the device.
 async fn scrape(state: &Arc<State>, page: Page) -> Response<Full<Bytes>> {
-    let text = match state.broker.get().cloned() {
+    let text = match state.serving() {
         None => state.metrics.render(),
         Some(broker) => {
             let coordinators = Coordinators::ask(&broker).await;

@@ -239,7 +239,8 @@ impl ConnectionInfo {
         self.submits.store(true, Ordering::Relaxed);
     }
 
-    fn append_submitted(&self, broker: &Broker) {
+    /// Appends what of its requests waits for that.
+    pub(crate) fn append_submitted(&self, broker: &Broker) {
         if self.submits.swap(false, Ordering::Relaxed) {
             broker.store.append_submitted();
         }
@@ -335,12 +336,7 @@ pub(crate) fn dispatch(
     let context = RequestContext { header, connection };
     let reply = match &broker.test_mode {
         None => entry.handle(broker, &context, frame)?,
-        Some(test_mode) => {
-            let reply = test_mode.handle(broker, entry, &context, frame)?;
-            // It may hold the answer back.
-            connection.append_submitted(broker);
-            reply
-        }
+        Some(test_mode) => test_mode.handle(broker, entry, &context, frame)?,
     };
     Ok(Answer { header: response_header, reply })
 }

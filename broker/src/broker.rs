@@ -47,6 +47,7 @@ pub struct Broker {
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
+    /// Of groups, then of transactions.
     coordinators: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The nodes that this process plays, where they are several.
@@ -57,8 +58,8 @@ pub struct Broker {
     pub(crate) searches: Arc<Semaphore>,
     /// Held while large batches are compressed anew.
     pub(crate) recompressions: Arc<Semaphore>,
-    pub(crate) cold_reads: ColdReads,
-    pub(crate) traffic: Traffic,
+    pub(crate) cold_reads: Arc<ColdReads>,
+    pub(crate) traffic: Arc<Traffic>,
     /// On the clock's monotonic scale.
     pub(crate) opened_at: Duration,
     pub(crate) recovery: Recovery,
@@ -67,9 +68,30 @@ pub struct Broker {
     /// Held while configs are read, changed and written back.
     pub(crate) config_changes: Mutex<()>,
     /// The control API for tests; `None` unless it was asked for.
-    pub(crate) test_mode: Option<Box<TestMode>>,
+    pub(crate) test_mode: Option<Arc<TestMode>>,
+    /// Where the data directory is, without what a test does to it.
+    pub(crate) disk: Arc<dyn Disk>,
+    /// Told why when the log stops.
+    pub(crate) on_stopped: OnStopped,
     /// Kafka's cluster id: the store's own, in the base64 that Kafka writes ids with.
     pub(crate) cluster_id: String,
+}
+
+type OnStopped = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What a broker is made of besides its log: it goes over to the successor when a test goes back to a snapshot.
+struct Parts {
+    config: Arc<Config>,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    virtual_clock: Option<Arc<VirtualClock>>,
+    virtual_nodes: Option<Arc<VirtualNodes>>,
+    test_mode: Option<Arc<TestMode>>,
+    cold_reads: Arc<ColdReads>,
+    traffic: Arc<Traffic>,
+    opened_at: Duration,
+    fetch_wait_seconds: Histogram,
+    on_stopped: OnStopped,
 }
 
 /// What the start cost.
@@ -104,8 +126,47 @@ impl Broker {
         clock: Arc<dyn Clock>,
         on_stopped: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Arc<Self>, OpenError> {
+        let config = Arc::new(config);
+        let (clock, virtual_clock) = movable(clock, config.test_mode);
+        Self::of_parts(Parts {
+            virtual_nodes: VirtualNodes::of(&config),
+            test_mode: config.test_mode.then(Arc::<TestMode>::default),
+            cold_reads: Arc::new(ColdReads::new(Arc::clone(&clock))),
+            traffic: Arc::default(),
+            opened_at: clock.elapsed(),
+            fetch_wait_seconds: fetch_wait_seconds(),
+            on_stopped: Arc::new(on_stopped),
+            config,
+            disk,
+            clock,
+            virtual_clock,
+        })
+    }
+
+    /// Opens the data directory of this broker, which is closed, again: all that the log knows of is new, everything else goes on.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub(crate) fn reopened(&self) -> Result<Arc<Self>, OpenError> {
+        Self::of_parts(Parts {
+            config: Arc::clone(&self.config),
+            disk: Arc::clone(&self.disk),
+            clock: Arc::clone(&self.clock),
+            virtual_clock: self.virtual_clock.clone(),
+            virtual_nodes: self.virtual_nodes.clone(),
+            test_mode: self.test_mode.clone(),
+            cold_reads: Arc::clone(&self.cold_reads),
+            traffic: Arc::clone(&self.traffic),
+            opened_at: self.opened_at,
+            fetch_wait_seconds: self.fetch_wait_seconds.clone(),
+            on_stopped: Arc::clone(&self.on_stopped),
+        })
+    }
+
+    fn of_parts(parts: Parts) -> Result<Arc<Self>, OpenError> {
+        let (config, clock) = (Arc::clone(&parts.config), Arc::clone(&parts.clock));
         let waits = Arc::new(Waits::default());
-        let fed = Arc::clone(&waits);
+        let (fed, on_stopped) = (Arc::clone(&waits), Arc::clone(&parts.on_stopped));
         let listener: Listener = Box::new(move |event| match event {
             Event::Acknowledged { position, partitions } => fed.on_acknowledged(*position, partitions),
             Event::Poisoned(reason) => {
@@ -113,10 +174,7 @@ impl Broker {
                 on_stopped(reason);
             }
         });
-        let config = Arc::new(config);
-        let (clock, virtual_clock) = movable(clock, config.test_mode);
-        let test_mode = config.test_mode.then(Box::<TestMode>::default);
-        let disk = breakable(disk, test_mode.as_deref());
+        let disk = breakable(Arc::clone(&parts.disk), parts.test_mode.as_deref());
         let (store, recovered) = Store::open(store_config(&config), disk, Arc::clone(&clock), listener)?;
         tracing::info!(
             clean = recovered.clean,
@@ -128,41 +186,41 @@ impl Broker {
         );
         waits.attach(&store);
         let (topics, cluster_id) = (Topics::new(&store), base64_id(store.cluster_id()));
-        let (config_changes, virtual_nodes) = (Mutex::default(), VirtualNodes::of(&config));
-        topics::replicate_internal(&config, virtual_nodes.as_deref(), &store);
+        topics::replicate_internal(&config, parts.virtual_nodes.as_deref(), &store);
         let (mut loaded, log_opened_at) = (None, clock.elapsed());
         let broker = Arc::new_cyclic(|broker| {
             let coordinators = Coordinators::load(broker, (&store, &waits, &clock), &topics, &config);
             let (groups, transactions) = (coordinators.groups.1.clone(), coordinators.transactions.1.clone());
             loaded = Some(coordinators);
-            let (coordinators, searches) = (Mutex::default(), Arc::new(Semaphore::new(1)));
             // Without sessions every fetch names its partitions, which is what rules of faults and the request log go by.
             let slots = if config.test_mode { 0 } else { config.fetch_session_slots };
-            let fetch_sessions = FetchSessions::new(slots);
             let groups_took = clock.elapsed().saturating_sub(log_opened_at);
             let recovery =
                 Recovery { log: recovered.took, groups: groups_took, replayed_bytes: recovered.bytes };
+            let Parts { virtual_clock, virtual_nodes, test_mode, cold_reads, traffic, .. } = parts;
             Self {
                 store,
                 config,
                 waits,
-                fetch_sessions,
+                fetch_sessions: FetchSessions::new(slots),
                 topics,
                 groups,
                 transactions,
-                coordinators,
-                cold_reads: ColdReads::new(Arc::clone(&clock)),
-                traffic: Traffic::default(),
-                opened_at: clock.elapsed(),
+                coordinators: Mutex::default(),
+                cold_reads,
+                traffic,
+                opened_at: parts.opened_at,
                 recovery,
-                fetch_wait_seconds: fetch_wait_seconds(),
+                fetch_wait_seconds: parts.fetch_wait_seconds,
                 clock,
                 virtual_clock,
                 virtual_nodes,
-                searches,
+                searches: Arc::new(Semaphore::new(1)),
                 recompressions: Arc::new(Semaphore::new(RECOMPRESSIONS)),
-                config_changes,
+                config_changes: Mutex::default(),
                 test_mode,
+                disk: parts.disk,
+                on_stopped: parts.on_stopped,
                 cluster_id,
             }
         });
@@ -180,16 +238,29 @@ impl Broker {
     /// # Errors
     /// Io; the next start then recovers as after a crash.
     pub fn close(&self) -> Result<(), Error> {
-        // In this order: the transaction coordinator asks the group coordinator.
-        self.transactions.stop();
-        self.groups.stop();
-        let threads = std::mem::take(&mut *self.coordinators.lock().expect("nothing panics under this lock"));
-        for thread in threads {
-            if thread.join().is_err() {
+        let mut threads =
+            std::mem::take(&mut *self.coordinators.lock().expect("nothing panics under this lock"));
+        let mut ended = || {
+            if threads.pop().is_some_and(|thread| thread.join().is_err()) {
                 tracing::error!("a coordinator's thread panicked while it stopped");
             }
-        }
+        };
+        // One after the other: the transaction coordinator asks the group coordinator to its end.
+        self.transactions.stop();
+        ended();
+        self.groups.stop();
+        ended();
         self.store.close()
+    }
+
+    /// The broker that serves in the place of this one since a test exchanged the log.
+    pub(crate) fn successor(&self) -> Option<Arc<Self>> {
+        self.test_mode.as_ref()?.successor()
+    }
+
+    /// The broker that serves: this one, or its successor.
+    pub(crate) fn serving(self: &Arc<Self>) -> Arc<Self> {
+        self.successor().unwrap_or_else(|| Arc::clone(self))
     }
 
     /// What ends transactions in their partitions.

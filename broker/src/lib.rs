@@ -9,6 +9,7 @@ mod client_metrics;
 mod client_quotas;
 mod cold_reads;
 pub mod config;
+pub mod control_client;
 pub mod coordinator;
 mod error_map;
 mod features;

@@ -9,6 +9,7 @@ mod log_command;
 mod manual_command;
 mod serve;
 mod server_arguments;
+mod test_command;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ use find_command::FindArguments;
 use log_command::LogArguments;
 use manual_command::{CompletionsArguments, ManArguments};
 use server_arguments::ServerArguments;
+use test_command::TestArguments;
 
 /// A Kafka-protocol broker in one binary: one shared log, durable by default.
 #[derive(Debug, Parser)]
@@ -50,6 +52,8 @@ enum Command {
     Man(ManArguments),
     /// Find records by their key, in a stopped broker's directory or through a running broker
     Find(FindArguments),
+    /// Steer a broker in test mode: faults, time, groups, snapshots
+    Test(TestArguments),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
     };
     let outcome = match arguments.command {
         Some(Command::Log(arguments)) => return log_command::run(arguments),
+        Some(Command::Test(arguments)) => return test_command::run(arguments),
         Some(Command::Find(arguments)) => find_command::run(arguments),
         Some(Command::Config(arguments)) => config_command::run(arguments),
         Some(Command::Completions(arguments)) => manual_command::completions(

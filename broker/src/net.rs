@@ -128,7 +128,7 @@ impl Net {
             net.spawn(format!("core-{core}"), move || run_on_this_thread(worker.serve(receiver, tasks)))?;
         }
         let limited = Arc::clone(broker);
-        let limits = Box::new(move || limited.connection_limits());
+        let limits = Box::new(move || limited.serving().connection_limits());
         let doors = Doors::new(limits, cores, Arc::clone(metrics));
         let (started, accepting) = std::sync::mpsc::sync_channel(1);
         let tasks = Tasks::new(net.stop.clone());
@@ -253,7 +253,10 @@ impl Core {
             let _present = Present::new(&metrics, &info.listener, &info.software);
             info.node = Some(node);
             let counted = (metrics, Arc::clone(&info.software));
-            let dispatch = move |frame| api::dispatch(&broker, &info, frame);
+            let dispatch = move |frame| match broker.successor() {
+                None => api::dispatch(&broker, &info, frame),
+                Some(serving) => api::dispatch(&serving, &info, frame),
+            };
             let connection = Connection::new(stream, dispatch, limits, counted, &stop, company);
             let ended = match lifetime {
                 None => connection.run().await,

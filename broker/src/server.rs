@@ -157,7 +157,8 @@ impl Server {
         let Self { broker, net, admin, state, .. } = self;
         state.ready.store(false, Ordering::Release);
         net.stop();
-        let closed = broker.close();
+        let serving = broker.test_mode.as_ref().and_then(|test_mode| test_mode.take_successor());
+        let closed = serving.unwrap_or(broker).close();
         drop(admin);
         closed
     }

@@ -21,6 +21,7 @@ mod nodes;
 pub(crate) mod profiles;
 mod request_log;
 mod reset;
+mod snapshots;
 mod touched;
 mod verbs;
 
@@ -31,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 use tokio::time::Instant;
 
 use crate::api::{Entry, Refused, Reply, RequestContext};
@@ -42,6 +43,7 @@ use faults::{Facts, Faults};
 use in_flight::InFlight;
 use profiles::Profile;
 use request_log::{Request, RequestLog};
+use snapshots::Snapshots;
 use touched::Touched;
 
 /// What test mode knows and is told.
@@ -59,6 +61,11 @@ pub(crate) struct TestMode {
     profile: Mutex<Option<&'static Profile>>,
     pub(crate) disk: Arc<DiskFaults>,
     in_flight: Arc<InFlight>,
+    snapshots: Snapshots,
+    /// Held for reading by verbs that ask the broker something, for writing while another takes its place.
+    verbs: RwLock<()>,
+    /// The broker that serves in the place of the one that was started.
+    successor: Mutex<Option<Arc<Broker>>>,
 }
 
 impl TestMode {
@@ -93,14 +100,27 @@ impl TestMode {
             touched,
         });
         let muted_until = self.muted_until(context.connection.peer);
-        if met.is_none() && muted_until.is_none() {
-            let reply = entry.handle(broker, context, body)?;
-            return Ok(self.in_flight.watched(entry.key, reply));
+        let (header, connection) = (context.header.clone(), context.connection.clone());
+        let is_plain = met.is_none() && muted_until.is_none();
+        let fate = Fate {
+            broker: Arc::clone(broker),
+            entry,
+            header,
+            connection,
+            body: body.clone(),
+            met,
+            muted_until,
+        };
+        let Some(_inside) = self.in_flight.enter() else {
+            return Ok(Reply::Ordered(Box::pin(fate.when_open())));
+        };
+        if !is_plain {
+            return Ok(fate.begun());
         }
-        let (broker, header) = (Arc::clone(broker), context.header.clone());
-        let connection = context.connection.clone();
-        let fate = Fate { broker, entry, header, connection, body, met, muted_until };
-        Ok(self.in_flight.watched(entry.key, Reply::Ordered(Box::pin(fate.run()))))
+        let reply = entry.handle(broker, context, body)?;
+        // Some of the rest may hold the answer back.
+        context.connection.append_submitted(broker);
+        Ok(fate.watched(reply))
     }
 
     /// What a request met was done to it, or turned out to have no effect.
@@ -144,6 +164,20 @@ impl TestMode {
 
     fn imitate(&self, profile: Option<&'static Profile>) {
         *self.profile.lock().expect("nothing panics under this lock") = profile;
+    }
+
+    /// The broker that serves in the place of the one that was started.
+    pub(crate) fn successor(&self) -> Option<Arc<Broker>> {
+        self.successor.lock().expect("nothing panics under this lock").clone()
+    }
+
+    /// The same, and none from here on: the process ends.
+    pub(crate) fn take_successor(&self) -> Option<Arc<Broker>> {
+        self.successor.lock().expect("nothing panics under this lock").take()
+    }
+
+    fn is_succeeded_by(&self, broker: Arc<Broker>) {
+        *self.successor.lock().expect("nothing panics under this lock") = Some(broker);
     }
 
     fn requests(&self) -> MutexGuard<'_, RequestLog> {

@@ -10,12 +10,12 @@ mod at;
 mod control;
 mod placement;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use protocol::StrBytes;
-use storage::PartitionLog;
+use storage::{PartitionLog, Topic};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
@@ -119,6 +119,14 @@ impl VirtualNodes {
             let placed = Replicas::new(replicas, |id| state.is_up(&self.ids, id));
             state.partitions.insert((topic_number, partition), placed);
         }
+    }
+
+    /// Of other topics nothing is known any more: their numbers may be given again.
+    pub(crate) fn forget_all_but(&self, topics: &[Arc<Topic>]) {
+        let numbers: HashSet<u32> = topics.iter().map(|topic| topic.number()).collect();
+        let mut state = self.state();
+        state.replication.retain(|number, _| numbers.contains(number));
+        state.partitions.retain(|(number, _), _| numbers.contains(number));
     }
 
     fn with<R>(&self, log: &PartitionLog, work: impl FnOnce(&mut Replicas, &dyn Fn(i32) -> bool) -> R) -> R {

@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![expect(clippy::disallowed_methods, reason = "tests of delays look at the clock")]
 
+#[path = "test_mode/command.rs"]
+mod command;
 #[path = "test_mode/log.rs"]
 mod log;
 #[path = "test_mode/nodes.rs"]
 mod nodes;
+#[path = "test_mode/snapshots.rs"]
+mod snapshots;
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -262,12 +262,45 @@ fn the_broker_is_another(stage: &mut Stage) -> Result<()> {
     Ok(())
 }
 
+/// Records, topics and committed offsets are what they were; clients that were connected go on.
+fn snapshots_are_gone_back_to(stage: &mut Stage) -> Result<()> {
+    let topic = stage.new_topic()?;
+    let options = ProduceOptions { idempotent: true, ..ProduceOptions::default() };
+    stage.driver.produce(&[Record::new(&topic, 0, "kept")], &options)?;
+    let read_next = |stage: &Stage| -> Result<String> {
+        let mut member = Driver::start(stage.client, &stage.broker.address())?;
+        member.group_join("snapshots", &topic, SESSION)?;
+        let record = clock::poll_until(LIMIT, PAUSE, || {
+            let states = group_poll(&mut [&mut member], Duration::from_millis(300))?;
+            Ok(states.into_iter().flat_map(|state| state.records).next())
+        })?;
+        member.group_commit()?;
+        member.group_leave()?;
+        Ok(record.context("the member got no record")?.text())
+    };
+    ensure!(read_next(stage)? == "kept", "the first record is another");
+    stage.control("POST", "/test/snapshots", r#"{"name": "one record read"}"#)?;
+    for _ in 0..2 {
+        stage.driver.produce(&[Record::new(&topic, 0, "undone")], &options)?;
+        ensure!(read_next(stage)? == "undone", "the committed offset did not go back");
+        stage.driver.create_topic("later", 1, &[])?;
+        stage.control("POST", "/test/snapshots/one%20record%20read/restore", "")?;
+        ensure!(stage.driver.watermarks(&topic, 0)? == (0, 1), "the second record is there");
+        ensure!(!stage.driver.list_topics()?.contains(&"later".to_owned()), "the later topic is there");
+    }
+    let delivered = stage.driver.produce(&[Record::new(&topic, 0, "new")], &options)?;
+    ensure!(matches!(delivered[..], [Delivery::Acknowledged { offset: 1, .. }]), "told {delivered:?}");
+    ensure!(read_next(stage)? == "new", "the group did not go on where it was");
+    Ok(())
+}
+
 fn all_of_it(client: &'static Client) -> Result<()> {
     let mut stage = Stage::new(client)?;
     for (name, part) in [
         ("producers", producers_get_through as fn(&mut Stage) -> Result<()>),
         ("consumers", consumers_get_through),
         ("groups", groups_recover),
+        ("snapshots", snapshots_are_gone_back_to),
         ("the broker", the_broker_is_another),
     ] {
         if let Err(error) = part(&mut stage) {

@@ -175,6 +175,18 @@ impl Store {
         move_log_start(self.engine(), partition, offset)
     }
 
+    /// The producer id that is given next, unless ids are skipped.
+    #[must_use]
+    pub fn next_producer_id(&self) -> i64 {
+        *self.next_producer_id.lock().expect("no panic under this lock")
+    }
+
+    /// Gives no producer id below `next` any more: of a log that went back to what it was, where clients have such ids.
+    pub fn skip_producer_ids(&self, next: i64) {
+        let mut own = self.next_producer_id.lock().expect("no panic under this lock");
+        *own = next.max(*own);
+    }
+
     /// Reserves one producer id that was never given before, also across kill -9, once the position is acknowledged.
     ///
     /// # Errors
@@ -183,7 +195,7 @@ impl Store {
         let mut next = self.next_producer_id.lock().expect("no panic under this lock");
         let catalog = &self.engine().catalog;
         if *next >= catalog.reserved_producer_ids() {
-            let below = catalog.reserved_producer_ids() + PRODUCER_ID_BLOCK;
+            let below = *next + PRODUCER_ID_BLOCK;
             let prepare = || {
                 Ok::<_, TopicError>((metadata_draft(FrameKind::ProducerIds, 0, 0, below, Bytes::new()), ()))
             };

@@ -15,6 +15,7 @@ mod compaction;
 mod consume_queue;
 mod data_dir;
 mod decode;
+mod directory_image;
 pub mod disk;
 mod engine;
 mod error;
@@ -52,6 +53,7 @@ mod verification;
 
 pub use append::{Append, Appended, Submitted, ValidBatch};
 pub use clock::{Clock, SystemClock};
+pub use directory_image::DirectoryImage;
 pub use error::{AppendError, Error, OpenError, ReadError, TopicError};
 pub use facts::{IndexFacts, LogFacts, PartitionFacts};
 pub use find::{FindError, FindQuery, FoundRecord, FoundRecords};

@@ -103,7 +103,8 @@ pub struct Store {
     pub(crate) next_producer_id: Mutex<i64>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     cold: ColdReads,
-    _lock: DirLock,
+    /// Until the store is closed.
+    lock: Mutex<Option<DirLock>>,
 }
 
 impl fmt::Debug for Store {
@@ -138,7 +139,7 @@ impl Store {
             store_id: format.store_id,
             threads: Mutex::new(Vec::new()),
             cold: ColdReads::new(engine.log.written()),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
             engine,
         });
         if threads {
@@ -362,7 +363,7 @@ impl Store {
         housekeeping::checkpoint(&self.engine, false)
     }
 
-    /// Syncs, checkpoints, ends the threads, removes `abort`. Appends fail afterwards.
+    /// Syncs, checkpoints, ends the threads, removes `abort`, lets go of the directory. Appends fail afterwards.
     ///
     /// # Errors
     /// Io; the next start then recovers as after a crash.
@@ -375,6 +376,8 @@ impl Store {
         }
         self.engine.log.poison().check()?;
         housekeeping::checkpoint(&self.engine, true)?;
-        self.engine.dir.mark_stopped(&*self.engine.disk)
+        self.engine.dir.mark_stopped(&*self.engine.disk)?;
+        drop(self.lock.lock().expect("no panic under this lock").take());
+        Ok(())
     }
 }

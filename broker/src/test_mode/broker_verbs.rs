@@ -101,13 +101,13 @@ pub(super) fn clean(call: Call) -> Outcome {
 /// `POST /test/quiesce`.
 pub(super) async fn quiesce(call: Call) -> Outcome {
     let in_flight = &call.test_mode().in_flight;
-    match tokio::time::timeout(call.timeout()?, in_flight.none()).await {
+    match tokio::time::timeout(call.timeout()?, in_flight.quiet()).await {
         Ok(()) => {
             // Answered behind everything that the coordinator was asked before.
-            super::groups::observed(&call.broker).await;
+            super::groups::observed(&call).await;
             answer(&json!({}))
         }
-        Err(_) => Err(Failure::timeout(format!("{} requests are under way", in_flight.count()))),
+        Err(_) => Err(Failure::timeout(format!("{} requests are under way", in_flight.busy()))),
     }
 }
 

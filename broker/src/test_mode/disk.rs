@@ -31,7 +31,8 @@ impl DiskFaults {
         self.is_full.store(is_full, Ordering::Release);
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether a test says so.
+    pub(super) fn is_full(&self) -> bool {
         self.is_full.load(Ordering::Acquire)
     }
 

@@ -9,15 +9,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::ErrorCode;
 use protocol::header::RequestHeader;
+use protocol::messages::ApiKey;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::TestMode;
 use super::errors::{self, Refused, Target};
 use super::faults::{Breakage, Met};
+use super::in_flight::Kind;
 use crate::api::{ConnectionInfo, Entry, Reply, RequestContext, Response};
 use crate::broker::Broker;
 
 /// One request on its way.
+#[derive(Clone)]
 pub(super) struct Fate {
     pub(super) broker: Arc<Broker>,
     pub(super) entry: &'static Entry,
@@ -32,8 +35,71 @@ pub(super) struct Fate {
 type NoAnswer = Reply;
 
 impl Fate {
+    /// Begins what comes to a request while the log is exchanged, at the broker that serves after it.
+    pub(super) async fn when_open(mut self) -> Reply {
+        let in_flight = Arc::clone(&self.test_mode().in_flight);
+        let _inside = in_flight.enter_when_open().await;
+        self.broker = self.broker.serving();
+        self.begun()
+    }
+
+    /// Begins it. Whoever calls it is inside (`in_flight`).
+    pub(super) fn begun(self) -> Reply {
+        let reply = if self.met.is_none() && self.muted_until.is_none() {
+            let reply = self.begin(self.body.clone());
+            self.connection.append_submitted(&self.broker);
+            reply
+        } else {
+            Reply::Ordered(Box::pin(self.clone().run()))
+        };
+        self.watched(reply)
+    }
+
+    /// The same reply, inside until it is there. One that is parked is given up when the log is exchanged, and begins again.
+    pub(super) fn watched(self, reply: Reply) -> Reply {
+        let in_flight = Arc::clone(&self.test_mode().in_flight);
+        let parks = [ApiKey::Fetch, ApiKey::JoinGroup, ApiKey::SyncGroup].map(|key| key as i16);
+        let kind = if parks.contains(&self.entry.key) { Kind::Parked } else { Kind::Busy };
+        match (reply, kind) {
+            (Reply::Later(later), Kind::Busy) => {
+                let inside = in_flight.stay(kind);
+                Reply::Later(Box::pin(async move {
+                    let _inside = inside;
+                    later.await
+                }))
+            }
+            (Reply::Ordered(work), Kind::Busy) => {
+                let inside = in_flight.stay(kind);
+                Reply::Ordered(Box::pin(async move {
+                    let _inside = inside;
+                    let reply = work.await;
+                    self.watched(reply)
+                }))
+            }
+            (Reply::Later(later), Kind::Parked) => {
+                let inside = in_flight.stay(kind);
+                Reply::Later(Box::pin(async move {
+                    match in_flight.unless_shut(inside, later).await {
+                        Some(response) => response,
+                        None => answered(self.when_open().await).await,
+                    }
+                }))
+            }
+            (Reply::Ordered(work), Kind::Parked) => {
+                let inside = in_flight.stay(kind);
+                Reply::Ordered(Box::pin(async move {
+                    match in_flight.unless_shut(inside, work).await {
+                        Some(reply) => self.watched(reply),
+                        None => self.when_open().await,
+                    }
+                }))
+            }
+            (other, _) => other,
+        }
+    }
+
     /// Does all of it.
-    pub(super) async fn run(self) -> Reply {
+    async fn run(self) -> Reply {
         if let Some(until) = self.muted_until {
             sleep_until(until).await;
         }
@@ -146,6 +212,18 @@ impl Fate {
         self.test_mode().mute(self.connection.peer, ms);
         let said = (shape.throttle)(&response.chunks.concat().into(), self.version(), ms);
         said.map_or(response, whole)
+    }
+}
+
+/// What a request that parks is answered when it has begun again.
+async fn answered(mut reply: Reply) -> Response {
+    loop {
+        reply = match reply {
+            Reply::Now(response) => return response,
+            Reply::Later(later) => return later.await,
+            Reply::Ordered(work) => work.await,
+            Reply::Nothing | Reply::Close => unreachable!("Fetch, JoinGroup and SyncGroup are answered"),
+        };
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn wait(call: Call) -> Outcome {
     };
     let look = async {
         loop {
-            let found = observed(&call.broker).await.into_iter().find(|observed| observed.group_id == group);
+            let found = observed(&call).await.into_iter().find(|observed| observed.group_id == group);
             match found {
                 Some(found) if is_it(&found) => break found,
                 _ => tokio::time::sleep(LOOK).await,
@@ -58,7 +58,7 @@ pub(super) async fn wait(call: Call) -> Outcome {
             "group": found.group_id, "state": found.state, "members": found.members, "generation": found.generation,
         })),
         Err(_) => {
-            let now = observed(&call.broker).await.into_iter().find(|observed| observed.group_id == group);
+            let now = observed(&call).await.into_iter().find(|observed| observed.group_id == group);
             let now = now.map_or("it is not there".to_owned(), |now| {
                 format!("it is {} with {} members", now.state, now.members)
             });
@@ -84,7 +84,14 @@ pub(super) async fn expire(call: Call) -> Outcome {
     answer(&json!({ "group": group, "member": found.id }))
 }
 
-pub(super) async fn observed(broker: &Broker) -> Vec<ObservedGroup> {
+/// All groups of the broker that serves now.
+pub(super) async fn observed(call: &Call) -> Vec<ObservedGroup> {
+    let _stays = call.test_mode().verbs.read().await;
+    all(&call.broker.serving()).await
+}
+
+/// All groups of `broker`, which is not exchanged meanwhile.
+pub(super) async fn all(broker: &Broker) -> Vec<ObservedGroup> {
     match broker.groups.ask(Request::Observe).await {
         Response::Observe(observed) => observed.groups,
         other => unreachable!("the coordinator answered another question: {other:?}"),

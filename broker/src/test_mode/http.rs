@@ -45,8 +45,10 @@ pub(super) struct Verb {
 pub(super) enum Run {
     /// At once, on the admin thread.
     Now(fn(Call) -> Outcome),
-    /// When something has happened.
+    /// In steps, between which no other broker takes the place of this one.
     Later(fn(Call) -> Pin<Box<dyn Future<Output = Outcome>>>),
+    /// When something has happened; meanwhile another broker may take the place of this one.
+    Waiting(fn(Call) -> Pin<Box<dyn Future<Output = Outcome>>>),
 }
 
 /// What a verb ends with.
@@ -198,7 +200,13 @@ async fn run(request: HttpRequest<Incoming>, broker: Option<Arc<Broker>>) -> Out
     let call = Call { broker, segments, query, body };
     match verb.run {
         Run::Now(run) => run(call),
-        Run::Later(run) => run(call).await,
+        Run::Waiting(run) => run(call).await,
+        Run::Later(run) => {
+            let broker = Arc::clone(&call.broker);
+            let test_mode = broker.test_mode.as_ref().expect("looked at above");
+            let _stays = test_mode.verbs.read().await;
+            run(Call { broker: broker.serving(), ..call }).await
+        }
     }
 }
 

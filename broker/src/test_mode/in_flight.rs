@@ -1,80 +1,173 @@
-//! Requests under way, for `POST /test/quiesce`.
+//! Requests under way: what `POST /test/quiesce` waits for, and what is kept out while the log is changed under the broker.
 //!
-//! Fed by `TestMode::handle`. A request counts from its handler's beginning to its answer; those that wait for what may never happen
-//! (Fetch, JoinGroup, SyncGroup) do not. Invariant: whatever ends a request, its answer, an error or its connection, ends its count.
+//! Fed by `TestMode::handle` and `fate`. A request is inside from its handler's beginning to its answer; those that wait for what may
+//! never happen (Fetch, JoinGroup, SyncGroup) are parked then, all others busy. Invariants: whatever ends a request, its answer, an
+//! error or its connection, takes it out; while it is shut nobody comes in, and who is parked goes out.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use protocol::messages::ApiKey;
-use tokio::sync::Notify;
-
-use crate::api::Reply;
+use tokio::sync::{Notify, watch};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    count: AtomicUsize,
-    ended: Notify,
+    counts: Mutex<Counts>,
+    left: Notify,
+    shut: watch::Sender<bool>,
 }
 
-/// One request that counts; dropping it ends that.
-struct Counted(Arc<InFlight>);
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    busy: usize,
+    parked: usize,
+    is_shut: bool,
+}
 
-impl Drop for Counted {
+/// How a request waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It ends by itself.
+    Busy,
+    /// It may never end.
+    Parked,
+}
+
+/// One request that is inside; dropping it takes it out.
+pub(super) struct Inside {
+    in_flight: Arc<InFlight>,
+    kind: Kind,
+}
+
+impl Drop for Inside {
     fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::AcqRel);
-        self.0.ended.notify_waiters();
+        *self.in_flight.counts().of(self.kind) -= 1;
+        self.in_flight.left.notify_waiters();
+    }
+}
+
+/// Nobody comes in as long as it lives.
+pub(super) struct Shut<'a>(&'a InFlight);
+
+impl Drop for Shut<'_> {
+    fn drop(&mut self) {
+        self.0.counts().is_shut = false;
+        self.0.shut.send_replace(false);
+    }
+}
+
+impl Counts {
+    fn of(&mut self, kind: Kind) -> &mut usize {
+        match kind {
+            Kind::Busy => &mut self.busy,
+            Kind::Parked => &mut self.parked,
+        }
     }
 }
 
 impl InFlight {
-    pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Acquire)
+    /// Requests that will end by themselves.
+    pub(super) fn busy(&self) -> usize {
+        self.counts().busy
     }
 
-    /// Returns when none is under way.
-    pub(super) async fn none(&self) {
+    /// Returns when none is busy.
+    pub(super) async fn quiet(&self) {
+        self.until(|counts| counts.busy == 0).await;
+    }
+
+    /// Returns when none is inside.
+    pub(super) async fn empty(&self) {
+        self.until(|counts| counts.busy + counts.parked == 0).await;
+    }
+
+    /// Keeps everybody out who is not inside, and sends out who is parked.
+    pub(super) fn shut(&self) -> Shut<'_> {
+        self.counts().is_shut = true;
+        self.shut.send_replace(true);
+        Shut(self)
+    }
+
+    /// A request comes in, busy; `None` while it is shut.
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Inside> {
+        let mut counts = self.counts();
+        if counts.is_shut {
+            return None;
+        }
+        counts.busy += 1;
+        Some(Inside { in_flight: Arc::clone(self), kind: Kind::Busy })
+    }
+
+    /// The same, as soon as it is open.
+    pub(super) async fn enter_when_open(self: &Arc<Self>) -> Inside {
+        let mut shut = self.shut.subscribe();
         loop {
-            let mut ended = std::pin::pin!(self.ended.notified());
-            // Before the look, so that no end is missed in between.
-            ended.as_mut().enable();
-            if self.count() == 0 {
+            if let Some(inside) = self.enter() {
+                return inside;
+            }
+            shut.wait_for(|shut| !shut).await.expect("the sender is this value's own");
+        }
+    }
+
+    /// What a request does next, counted before the caller, who is inside, goes out.
+    pub(super) fn stay(self: &Arc<Self>, kind: Kind) -> Inside {
+        *self.counts().of(kind) += 1;
+        Inside { in_flight: Arc::clone(self), kind }
+    }
+
+    /// What `work` ends with; `None` when it was shut before. The work is given up then, and its request goes out after that.
+    pub(super) async fn unless_shut<T>(&self, inside: Inside, work: impl Future<Output = T>) -> Option<T> {
+        let mut shut = self.shut.subscribe();
+        let done = tokio::select! {
+            // What is done is done.
+            biased;
+            done = work => Some(done),
+            _ = shut.wait_for(|shut| *shut) => None,
+        };
+        drop(inside);
+        done
+    }
+
+    async fn until(&self, is_it: impl Fn(Counts) -> bool) {
+        loop {
+            let mut left = std::pin::pin!(self.left.notified());
+            // Before the look, so that nobody who leaves is missed in between.
+            left.as_mut().enable();
+            if is_it(*self.counts()) {
                 return;
             }
-            ended.await;
+            left.await;
         }
     }
 
-    /// The same reply, counted until it is there.
-    pub(super) fn watched(self: &Arc<Self>, key: i16, reply: Reply) -> Reply {
-        let parks = [ApiKey::Fetch, ApiKey::JoinGroup, ApiKey::SyncGroup].map(|key| key as i16);
-        if parks.contains(&key) {
-            return reply;
-        }
-        match reply {
-            Reply::Later(later) => {
-                let counted = self.counted();
-                Reply::Later(Box::pin(async move {
-                    let _counted = counted;
-                    later.await
-                }))
-            }
-            Reply::Ordered(work) => {
-                let (counted, in_flight) = (self.counted(), Arc::clone(self));
-                Reply::Ordered(Box::pin(async move {
-                    // Counted anew before the old count ends.
-                    let reply = in_flight.watched(key, work.await);
-                    drop(counted);
-                    reply
-                }))
-            }
-            other => other,
-        }
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().expect("nothing panics under this lock")
     }
+}
 
-    fn counted(self: &Arc<Self>) -> Counted {
-        self.count.fetch_add(1, Ordering::AcqRel);
-        Counted(Arc::clone(self))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_parked_goes_out_when_it_is_shut_and_who_is_busy_is_waited_for() {
+        let in_flight = Arc::new(InFlight::default());
+        let busy = in_flight.enter().unwrap();
+        let parked = in_flight.stay(Kind::Parked);
+        in_flight.stay(Kind::Busy);
+        assert_eq!(in_flight.busy(), 1);
+        let waits = in_flight.unless_shut(parked, std::future::pending::<()>());
+        let changes = async {
+            let shut = in_flight.shut();
+            assert!(in_flight.enter().is_none());
+            tokio::join!(in_flight.empty(), async { drop(busy) });
+            drop(shut);
+        };
+        let (given_up, ()) = tokio::join!(waits, changes);
+        assert_eq!(given_up, None);
+        drop(in_flight.enter_when_open().await);
+        let inside = in_flight.stay(Kind::Parked);
+        in_flight.quiet().await;
+        assert_eq!(in_flight.unless_shut(inside, async { 7 }).await, Some(7));
+        in_flight.empty().await;
     }
 }

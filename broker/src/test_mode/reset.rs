@@ -68,7 +68,7 @@ pub(super) async fn reset(call: Call) -> Outcome {
 
 async fn delete_groups(broker: &Arc<Broker>) -> Result<Vec<String>, Failure> {
     let mut deleted = Vec::new();
-    for group in groups::observed(broker).await {
+    for group in groups::all(broker).await {
         for member in groups::members(broker, &group.group_id).await? {
             groups::take_out(broker, &group.group_id, &member).await?;
         }

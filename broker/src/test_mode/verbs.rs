@@ -5,7 +5,7 @@
 use hyper::Method;
 
 use super::http::{Call, Failure, Outcome, Run, Verb, answer};
-use super::{broker_verbs, clock, fault_verbs, groups, nodes, reset};
+use super::{broker_verbs, clock, fault_verbs, groups, nodes, reset, snapshots};
 use crate::api::APIS;
 
 /// Every verb.
@@ -17,21 +17,25 @@ pub(super) static VERBS: &[Verb] = &[
     Verb { method: Method::DELETE, path: "/test/faults", query: &[], run: Run::Now(fault_verbs::remove_all) },
     Verb { method: Method::GET, path: "/test/faults/{id}", query: &[], run: Run::Now(fault_verbs::one) },
     Verb { method: Method::DELETE, path: "/test/faults/{id}", query: &[], run: Run::Now(fault_verbs::remove) },
-    Verb { method: Method::GET, path: "/test/faults/{id}/wait", query: &["hits", "timeout_ms"], run: Run::Later(|call| Box::pin(fault_verbs::wait(call))) },
+    Verb { method: Method::GET, path: "/test/faults/{id}/wait", query: &["hits", "timeout_ms"], run: Run::Waiting(|call| Box::pin(fault_verbs::wait(call))) },
     Verb { method: Method::POST, path: "/test/reset", query: &[], run: Run::Later(|call| Box::pin(reset::reset(call))) },
+    Verb { method: Method::GET, path: "/test/snapshots", query: &[], run: Run::Now(snapshots::all) },
+    Verb { method: Method::POST, path: "/test/snapshots", query: &["timeout_ms"], run: Run::Waiting(|call| Box::pin(snapshots::take(call))) },
+    Verb { method: Method::DELETE, path: "/test/snapshots/{name}", query: &[], run: Run::Now(snapshots::remove) },
+    Verb { method: Method::POST, path: "/test/snapshots/{name}/restore", query: &["timeout_ms"], run: Run::Waiting(|call| Box::pin(snapshots::restore(call))) },
     Verb { method: Method::GET, path: "/test/clock", query: &[], run: Run::Now(clock::show) },
     Verb { method: Method::POST, path: "/test/clock", query: &[], run: Run::Later(|call| Box::pin(clock::advance(call))) },
     Verb { method: Method::GET, path: "/test/nodes", query: &[], run: Run::Now(nodes::show) },
     Verb { method: Method::POST, path: "/test/nodes/{id}/down", query: &[], run: Run::Now(nodes::down) },
     Verb { method: Method::POST, path: "/test/nodes/{id}/up", query: &[], run: Run::Now(nodes::up) },
     Verb { method: Method::POST, path: "/test/partitions/{topic}/{partition}/leader", query: &[], run: Run::Now(nodes::move_leader) },
-    Verb { method: Method::GET, path: "/test/groups/{group}/wait", query: &["state", "members", "timeout_ms"], run: Run::Later(|call| Box::pin(groups::wait(call))) },
+    Verb { method: Method::GET, path: "/test/groups/{group}/wait", query: &["state", "members", "timeout_ms"], run: Run::Waiting(|call| Box::pin(groups::wait(call))) },
     Verb { method: Method::POST, path: "/test/members/{group}/{member}/expire", query: &[], run: Run::Later(|call| Box::pin(groups::expire(call))) },
     Verb { method: Method::POST, path: "/test/txn/{id}/expire", query: &[], run: Run::Later(|call| Box::pin(broker_verbs::expire_transaction(call))) },
     Verb { method: Method::POST, path: "/test/max-versions", query: &[], run: Run::Now(broker_verbs::max_versions) },
     Verb { method: Method::POST, path: "/test/slow-disk", query: &[], run: Run::Now(broker_verbs::slow_disk) },
     Verb { method: Method::POST, path: "/test/disk-full", query: &[], run: Run::Now(broker_verbs::disk_full) },
-    Verb { method: Method::POST, path: "/test/quiesce", query: &["timeout_ms"], run: Run::Later(|call| Box::pin(broker_verbs::quiesce(call))) },
+    Verb { method: Method::POST, path: "/test/quiesce", query: &["timeout_ms"], run: Run::Waiting(|call| Box::pin(broker_verbs::quiesce(call))) },
     Verb { method: Method::POST, path: "/test/retention", query: &[], run: Run::Now(broker_verbs::clean) },
     Verb { method: Method::POST, path: "/test/compact", query: &[], run: Run::Now(broker_verbs::clean) },
 ];

@@ -245,3 +245,23 @@ fn quiet_is_when_a_producer_has_its_late_answer() -> Result<()> {
     ensure!(matches!(delivered[..], [Delivery::Acknowledged { .. }]), "it was told {delivered:?}");
     Ok(())
 }
+
+#[test]
+fn a_transaction_is_open_again_after_going_back() -> Result<()> {
+    let mut stage = Stage::new(&LIBRDKAFKA)?;
+    let topic = stage.new_topic()?;
+    let producer = stage.transactional("payments")?;
+    send(&producer, &topic, "undecided")?;
+    stage.control("POST", "/test/snapshots", r#"{"name": "open"}"#)?;
+    producer.commit_transaction(LIMIT)?;
+    ensure!(stage.committed(&topic)? == ["undecided"], "what was committed is not read");
+    stage.control("POST", "/test/snapshots/open/restore", "")?;
+    ensure!(stage.committed(&topic)?.is_empty(), "it is still committed");
+    stage.control("POST", "/test/txn/payments/expire", "")?;
+    drop(producer);
+    let next = stage.transactional("payments")?;
+    send(&next, &topic, "committed")?;
+    next.commit_transaction(LIMIT)?;
+    ensure!(stage.committed(&topic)? == ["committed"], "the next transaction is not there alone");
+    Ok(())
+}

@@ -91,7 +91,18 @@ impl Disk for LocalDisk {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             written => written?,
         }
-        Ok(Some(Box::new(file)))
+        Ok(Some(Box::new(Locked(file))))
+    }
+}
+
+/// Unlocks by itself: closing the file would not while a process that is being started from this one has a copy of it.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "a directory was not unlocked; it is when this process ends");
+        }
     }
 }
 
