@@ -39,7 +39,8 @@ impl Retried {
                 return;
             }
             self.note(round(engine));
-            thread::sleep(rest);
+            // Closing unparks.
+            thread::park_timeout(rest);
         }
     }
 
