@@ -233,6 +233,12 @@ async fn scrape(state: &Arc<State>, page: Page) -> Response<Full<Bytes>> {
     let text = match state.serving() {
         None => state.metrics.render(),
         Some(broker) => {
+            let test_mode = broker.test_mode.clone();
+            let _stays = match &test_mode {
+                Some(test_mode) => Some(test_mode.stays().await),
+                None => None,
+            };
+            let broker = broker.serving();
             let coordinators = Coordinators::ask(&broker).await;
             let state = Arc::clone(state);
             let write = move || match page {

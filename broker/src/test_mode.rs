@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, RwLock};
+use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 use tokio::time::Instant;
 
 use crate::api::{Entry, Refused, Reply, RequestContext};
@@ -62,7 +62,7 @@ pub(crate) struct TestMode {
     pub(crate) disk: Arc<DiskFaults>,
     in_flight: Arc<InFlight>,
     snapshots: Snapshots,
-    /// Held for reading by verbs that ask the broker something, for writing while another takes its place.
+    /// Held for reading by verbs and scrapes that ask the broker something, for writing while another takes its place.
     verbs: RwLock<()>,
     /// The broker that serves in the place of the one that was started.
     successor: Mutex<Option<Arc<Broker>>>,
@@ -174,6 +174,11 @@ impl TestMode {
     /// The same, and none from here on: the process ends.
     pub(crate) fn take_successor(&self) -> Option<Arc<Broker>> {
         self.successor.lock().expect("nothing panics under this lock").take()
+    }
+
+    /// No other broker takes the place of the one that serves as long as what this returns lives.
+    pub(crate) async fn stays(&self) -> RwLockReadGuard<'_, ()> {
+        self.verbs.read().await
     }
 
     fn is_succeeded_by(&self, broker: Arc<Broker>) {

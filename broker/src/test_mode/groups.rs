@@ -86,7 +86,7 @@ pub(super) async fn expire(call: Call) -> Outcome {
 
 /// All groups of the broker that serves now.
 pub(super) async fn observed(call: &Call) -> Vec<ObservedGroup> {
-    let _stays = call.test_mode().verbs.read().await;
+    let _stays = call.test_mode().stays().await;
     all(&call.broker.serving()).await
 }
 

@@ -197,14 +197,15 @@ async fn run(request: HttpRequest<Incoming>, broker: Option<Arc<Broker>>) -> Out
     if verb.method != Method::POST && !body.is_empty() {
         return Err(Failure::bad(format!("{} {} takes no body", verb.method, verb.path)));
     }
-    let call = Call { broker, segments, query, body };
+    // Another may have taken its place while the body came.
+    let call = Call { broker: broker.serving(), segments, query, body };
     match verb.run {
         Run::Now(run) => run(call),
         Run::Waiting(run) => run(call).await,
         Run::Later(run) => {
             let broker = Arc::clone(&call.broker);
             let test_mode = broker.test_mode.as_ref().expect("looked at above");
-            let _stays = test_mode.verbs.read().await;
+            let _stays = test_mode.stays().await;
             run(Call { broker: broker.serving(), ..call }).await
         }
     }

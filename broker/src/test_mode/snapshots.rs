@@ -114,7 +114,7 @@ async fn exchanged<T: Send>(
         return Err(Failure::timeout(format!("{busy} requests are under way; nothing was changed")));
     }
     let broker = call.broker.serving();
-    // This thread waits: a scrape that came in between would ask coordinators that have ended.
+    // This thread waits: a verb that came in between would ask a broker that is closed.
     let done = std::thread::scope(|scope| scope.spawn(|| exchange(&broker, work)).join());
     done.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
 }

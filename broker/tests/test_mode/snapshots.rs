@@ -131,3 +131,25 @@ fn producer_ids_of_clients_are_not_given_to_others_after_going_back() {
     restore(&broker, "empty");
     assert_eq!(id(), before + 1);
 }
+
+#[test]
+fn metrics_are_told_while_a_test_goes_back() {
+    let broker = Broker::with_topic();
+    take(&broker, "empty");
+    let admin = broker.server().admin_address().unwrap();
+    let scrape = || {
+        let mut stream = TcpStream::connect(admin).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
+    };
+    std::thread::scope(|scope| {
+        let back = scope.spawn(|| (0..20).for_each(|_| restore(&broker, "empty")));
+        while !back.is_finished() {
+            let page = scrape();
+            assert!(page.starts_with("HTTP/1.1 200"), "{page:?}");
+        }
+        back.join().unwrap();
+    });
+}
