@@ -157,10 +157,10 @@ impl Server {
         let Self { broker, net, admin, state, .. } = self;
         state.ready.store(false, Ordering::Release);
         net.stop();
-        let serving = broker.test_mode.as_ref().and_then(|test_mode| test_mode.take_successor());
-        let closed = serving.unwrap_or(broker).close();
+        // Before the broker: a scrape asks its coordinators.
         drop(admin);
-        closed
+        let serving = broker.test_mode.as_ref().and_then(|test_mode| test_mode.take_successor());
+        serving.unwrap_or(broker).close()
     }
 }
 
