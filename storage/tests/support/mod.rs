@@ -35,10 +35,11 @@ pub fn config(dir: impl Into<PathBuf>, flush: FlushMode) -> StoreConfig {
     }
 }
 
-/// A topic's policy as its configs say it in plain numbers; nothing is deleted unless they ask for it.
+/// A topic's policy as its configs say it in plain numbers; nothing is deleted unless they ask for it. What is no number, as in a
+/// directory that was damaged on purpose, counts as not there.
 pub fn policy(configs: &Configs) -> LogPolicy {
-    let number = |key: &str| configs.get(key).map(|value| value.parse::<u64>().unwrap());
-    let ms = |key: &str| number(key).map(|value| i64::try_from(value).unwrap());
+    let number = |key: &str| configs.get(key).and_then(|value| value.parse::<u64>().ok());
+    let ms = |key: &str| number(key).and_then(|value| i64::try_from(value).ok());
     let compact = configs.get("cleanup.policy").is_some_and(|policy| policy.contains("compact"));
     LogPolicy {
         segment_bytes: number("segment.bytes").unwrap_or(u64::MAX),
