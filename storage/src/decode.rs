@@ -13,6 +13,8 @@ pub(crate) enum DecodeError {
     Trailing(usize),
     #[error("a topic of {0} partitions, which no broker accepts")]
     Partitions(u32),
+    #[error("a partition at offset {offset} with {trimmed} of {appended} bytes gone")]
+    Counters { offset: i64, appended: u64, trimmed: u64 },
     #[error("a consume queue page {0} that another queue has, or none can have")]
     Page(u32),
 }

@@ -29,6 +29,16 @@ fn forged_file_size_beside_files_with_damaged_headers_takes_no_memory() {
 }
 
 #[test]
+fn counters_of_a_forged_snapshot_that_have_no_room_for_an_append_do_not_stop_the_process() {
+    recovery::run(&[6, 0, 0, 0, 196, 0, 0, 255, 201, 154, 59, 255, 255, 255, 255, 255, 255, 7]);
+}
+
+#[test]
+fn damaged_config_of_a_topic_does_not_stop_the_process() {
+    recovery::run(&[7, 2, 159, 144, 62, 64, 64, 64, 122, 64, 1, 7]);
+}
+
+#[test]
 fn mutated_directories_never_stop_the_process() {
     let (seeds, mut random) = (recovery::seeds(), Random(1));
     for _ in 0..60 {

@@ -140,6 +140,7 @@ pub(super) fn decode(
     let (log_start, log_start_frame) = (reader.i64()?, Position(reader.u64()?));
     let next_offset = reader.i64()?;
     let (appended_bytes, trimmed_bytes) = (reader.u64()?, reader.u64()?);
+    check_counters(next_offset, appended_bytes, trimmed_bytes)?;
     let compacted = decode_compacted(reader)?;
     let segments = decode_segments(reader)?;
     let epochs = reader.length()?;
@@ -174,6 +175,14 @@ pub(super) fn decode(
         frozen: 0,
     };
     Ok(PartitionLog::with_state((topic, partition), Arc::clone(policy), (log_start, log_start_frame), state))
+}
+
+/// What appends add to must have room for it: no log comes to half of what the words hold.
+fn check_counters(offset: i64, appended: u64, trimmed: u64) -> Result<(), DecodeError> {
+    if (0..i64::MAX / 2).contains(&offset) && trimmed <= appended && appended < u64::MAX / 2 {
+        return Ok(());
+    }
+    Err(DecodeError::Counters { offset, appended, trimmed })
 }
 
 fn decode_producers(
