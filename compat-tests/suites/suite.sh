@@ -7,8 +7,8 @@
 #   fail NAME REASON    Onelog is known to fail it, Apache Kafka passes
 #   flaky NAME REASON   it fails now and then on Apache Kafka too: a failure is run again, up to twice
 # A test that is not named there is expected to pass. With --expect the file is written from what happens: on Kafka the lines
-# `out` (three failures of three, where it was never seen to pass) and `flaky` (other failures), on Onelog the lines `fail`. Only the reasons are words of people, and
-# stay; a new line has what the test said.
+# `out` (three failures of three, where it was never seen to pass) and `flaky` (other failures), on Onelog the lines `fail`. Only
+# the reasons are words of people, and stay; a new line has what the test said.
 #
 # A new broker for each run. Suites that insist on a port, a host name or a node id set `identity`; where the system lets us,
 # those run in a network of their own, so that nothing else can hold the port.

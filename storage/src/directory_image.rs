@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use crate::data_dir::write_atomically;
+use crate::data_dir::{DataDir, write_atomically};
 use crate::disk::Disk;
 use crate::error::Error;
 
+/// In its directory.
 const FORMAT: &str = "format";
-const CHECKPOINT: &str = "checkpoint";
-const DIRECTORIES: [&str; 4] = ["commitlog", "consumequeue", "snapshot", "index"];
 
 /// All files of a data directory that is not open. See the module.
 #[derive(Debug)]
@@ -39,8 +38,8 @@ impl DirectoryImage {
     /// Io; there is no such directory.
     pub fn take(disk: &dyn Disk, root: &Path, most_bytes: u64) -> Result<Option<Self>, Error> {
         let (mut files, mut left) = (Vec::new(), most_bytes);
-        for path in files_of(disk, root)? {
-            let from = root.join(&path);
+        for from in files_of(disk, root)? {
+            let path = from.strip_prefix(root).expect("it was listed below the root").to_owned();
             let read = || -> io::Result<Option<File>> {
                 let file = disk.open(&from)?;
                 let end = file.data_end()?;
@@ -76,7 +75,7 @@ impl DirectoryImage {
         removed(root.join(FORMAT))?;
         disk.sync_dir(root).map_err(|error| Error::io("sync", root, error))?;
         for path in files_of(disk, root)? {
-            removed(root.join(path))?;
+            removed(path)?;
         }
         for File { path, len, data } in &self.files {
             let path = root.join(path);
@@ -88,7 +87,7 @@ impl DirectoryImage {
             };
             write().map_err(|error| Error::io("write", &path, error))?;
         }
-        for directory in DIRECTORIES.map(|name| root.join(name)) {
+        for directory in directories(root) {
             match disk.sync_dir(&directory) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::io("sync", directory, error));
@@ -106,19 +105,24 @@ impl DirectoryImage {
     }
 }
 
-/// All but `format`, the lock and the mark of a running process.
+/// All but `format`, the lock and the mark of a running process, below `root`.
 fn files_of(disk: &dyn Disk, root: &Path) -> Result<Vec<PathBuf>, Error> {
+    let checkpoint = DataDir::new(root.to_owned()).checkpoint();
     let mut files = Vec::new();
-    if disk.open(&root.join(CHECKPOINT)).is_ok() {
-        files.push(PathBuf::from(CHECKPOINT));
+    if disk.open(&checkpoint).is_ok() {
+        files.push(checkpoint);
     }
-    for directory in DIRECTORIES {
-        let path = root.join(directory);
-        match disk.list(&path) {
-            Ok(names) => files.extend(names.iter().map(|name| Path::new(directory).join(name))),
+    for directory in directories(root) {
+        match disk.list(&directory) {
+            Ok(names) => files.extend(names.iter().map(|name| directory.join(name))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("list", path, error)),
+            Err(error) => return Err(Error::io("list", directory, error)),
         }
     }
     Ok(files)
+}
+
+fn directories(root: &Path) -> [PathBuf; 4] {
+    let dir = DataDir::new(root.to_owned());
+    [dir.commit_log(), dir.consume_queue(), dir.snapshots(), dir.index()]
 }

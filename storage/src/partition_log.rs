@@ -38,9 +38,6 @@ pub struct PartitionLog {
     state: Mutex<PartitionState>,
 }
 
-/// Idle partitions are held by the hundred thousand.
-const _: () = assert!(size_of::<PartitionLog>() <= 240);
-
 /// What the append lock and readers change or search.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PartitionState {
@@ -291,4 +288,4 @@ pub(crate) struct StampedBatch<'a> {
 
 /// Partitions are held by the hundred thousand: with the counters of its `Arc` and the word that points at it, an idle one
 /// takes less than 300 bytes.
-const _: () = assert!(size_of::<PartitionLog>() <= 272);
+const _: () = assert!(size_of::<PartitionLog>() <= 240);

@@ -2,7 +2,8 @@
 //!
 //! Sources: Strimzi's `strimzi-kafka.json` and its Prometheus rules; meaning of each as in Kafka's `ReplicaManager`,
 //! `BrokerTopicMetrics`, `KafkaController`, `Log`. One broker leads everything and is its own controller, so what counts
-//! other replicas has the value that a Kafka of one node shows; of virtual nodes it has the sum, for they are one process. Java's own metrics are not there.
+//! other replicas has the value that a Kafka of one node shows; of virtual nodes it has the sum, for they are one process.
+//! Java's own metrics are not there.
 
 use super::Metrics;
 use super::exposition::{Exposition, Kind};

@@ -91,6 +91,13 @@ impl Placed {
     }
 }
 
+/// Of transactions that are open or whose outcome is still being written, with their labels.
+pub(crate) const OPEN_STATES: [(&str, TransactionState); 3] = [
+    ("ongoing", TransactionState::Ongoing),
+    ("prepare_commit", TransactionState::PrepareCommit),
+    ("prepare_abort", TransactionState::PrepareAbort),
+];
+
 /// What the coordinators tell of themselves.
 #[derive(Debug)]
 pub(crate) struct Coordinators {
@@ -105,8 +112,7 @@ impl Coordinators {
             group::Response::Observe(groups) => groups,
             _ => unreachable!("Observe is answered with what was observed"),
         };
-        let states =
-            [TransactionState::Ongoing, TransactionState::PrepareCommit, TransactionState::PrepareAbort];
+        let states = OPEN_STATES.map(|(_, state)| state);
         let open = ListTransactions { states: states.into(), ..ListTransactions::default() };
         let transactions = match broker.transactions.ask(transaction::Request::List(open)).await {
             transaction::Response::List(listed) => listed.ok(),

@@ -11,10 +11,9 @@ use storage::{PartitionFacts, PartitionLog};
 
 use super::Metrics;
 use super::exposition::{Buckets, Exposition, Kind};
-use super::observed::Observed;
+use super::observed::{OPEN_STATES, Observed};
 use crate::broker::Broker;
 use crate::coordinator::group::RebalanceReason;
-use crate::coordinator::transaction::TransactionState;
 
 /// Writes all families of this scheme, but for the counters that `Metrics` holds.
 pub(super) fn write(out: &mut Exposition, observed: &Observed, metrics: &Metrics, broker: &Broker) {
@@ -98,12 +97,6 @@ fn coordinators(out: &mut Exposition, observed: &Observed, broker: &Broker) {
         );
     }
 }
-
-const OPEN_STATES: [(&str, TransactionState); 3] = [
-    ("ongoing", TransactionState::Ongoing),
-    ("prepare_commit", TransactionState::PrepareCommit),
-    ("prepare_abort", TransactionState::PrepareAbort),
-];
 
 /// What partitions keep besides batches; the age of records only where single partitions are shown: it is looked up.
 fn partitions(out: &mut Exposition, observed: &Observed, broker: &Broker) {

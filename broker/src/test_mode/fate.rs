@@ -60,41 +60,29 @@ impl Fate {
         let in_flight = Arc::clone(&self.test_mode().in_flight);
         let parks = [ApiKey::Fetch, ApiKey::JoinGroup, ApiKey::SyncGroup].map(|key| key as i16);
         let kind = if parks.contains(&self.entry.key) { Kind::Parked } else { Kind::Busy };
-        match (reply, kind) {
-            (Reply::Later(later), Kind::Busy) => {
+        match reply {
+            Reply::Later(later) => {
                 let inside = in_flight.stay(kind);
                 Reply::Later(Box::pin(async move {
-                    let _inside = inside;
-                    later.await
+                    if let Some(response) = in_flight.unless_sent_out(&inside, later).await {
+                        return response;
+                    }
+                    drop(inside);
+                    answered(self.when_open().await).await
                 }))
             }
-            (Reply::Ordered(work), Kind::Busy) => {
+            Reply::Ordered(work) => {
                 let inside = in_flight.stay(kind);
                 Reply::Ordered(Box::pin(async move {
-                    let _inside = inside;
-                    let reply = work.await;
-                    self.watched(reply)
-                }))
-            }
-            (Reply::Later(later), Kind::Parked) => {
-                let inside = in_flight.stay(kind);
-                Reply::Later(Box::pin(async move {
-                    match in_flight.unless_shut(inside, later).await {
-                        Some(response) => response,
-                        None => answered(self.when_open().await).await,
+                    if let Some(reply) = in_flight.unless_sent_out(&inside, work).await {
+                        // Counted anew before the old count ends.
+                        return self.watched(reply);
                     }
+                    drop(inside);
+                    self.when_open().await
                 }))
             }
-            (Reply::Ordered(work), Kind::Parked) => {
-                let inside = in_flight.stay(kind);
-                Reply::Ordered(Box::pin(async move {
-                    match in_flight.unless_shut(inside, work).await {
-                        Some(reply) => self.watched(reply),
-                        None => self.when_open().await,
-                    }
-                }))
-            }
-            (other, _) => other,
+            other => other,
         }
     }
 

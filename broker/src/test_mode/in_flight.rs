@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 pub(super) struct InFlight {
     counts: Mutex<Counts>,
     left: Notify,
+    /// Changed under the lock of `counts`, so that nobody comes in behind the change.
     shut: watch::Sender<bool>,
 }
 
@@ -20,7 +21,6 @@ pub(super) struct InFlight {
 struct Counts {
     busy: usize,
     parked: usize,
-    is_shut: bool,
 }
 
 /// How a request waits.
@@ -50,7 +50,6 @@ pub(super) struct Shut<'a>(&'a InFlight);
 
 impl Drop for Shut<'_> {
     fn drop(&mut self) {
-        self.0.counts().is_shut = false;
         self.0.shut.send_replace(false);
     }
 }
@@ -82,7 +81,7 @@ impl InFlight {
 
     /// Keeps everybody out who is not inside, and sends out who is parked.
     pub(super) fn shut(&self) -> Shut<'_> {
-        self.counts().is_shut = true;
+        let _nobody_comes_in = self.counts();
         self.shut.send_replace(true);
         Shut(self)
     }
@@ -90,7 +89,7 @@ impl InFlight {
     /// A request comes in, busy; `None` while it is shut.
     pub(super) fn enter(self: &Arc<Self>) -> Option<Inside> {
         let mut counts = self.counts();
-        if counts.is_shut {
+        if *self.shut.borrow() {
             return None;
         }
         counts.busy += 1;
@@ -114,17 +113,19 @@ impl InFlight {
         Inside { in_flight: Arc::clone(self), kind }
     }
 
-    /// What `work` ends with; `None` when it was shut before. The work is given up then, and its request goes out after that.
-    pub(super) async fn unless_shut<T>(&self, inside: Inside, work: impl Future<Output = T>) -> Option<T> {
+    /// What `work` ends with; `None` when it was parked and sent out before: the work is given up then.
+    pub(super) async fn unless_sent_out<T>(
+        &self,
+        inside: &Inside,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
         let mut shut = self.shut.subscribe();
-        let done = tokio::select! {
+        tokio::select! {
             // What is done is done.
             biased;
             done = work => Some(done),
-            _ = shut.wait_for(|shut| *shut) => None,
-        };
-        drop(inside);
-        done
+            _ = shut.wait_for(|shut| *shut), if inside.kind == Kind::Parked => None,
+        }
     }
 
     async fn until(&self, is_it: impl Fn(Counts) -> bool) {
@@ -155,7 +156,11 @@ mod tests {
         let parked = in_flight.stay(Kind::Parked);
         in_flight.stay(Kind::Busy);
         assert_eq!(in_flight.busy(), 1);
-        let waits = in_flight.unless_shut(parked, std::future::pending::<()>());
+        let waits = async {
+            let given_up = in_flight.unless_sent_out(&parked, std::future::pending::<()>()).await;
+            drop(parked);
+            given_up
+        };
         let changes = async {
             let shut = in_flight.shut();
             assert!(in_flight.enter().is_none());
@@ -167,7 +172,8 @@ mod tests {
         drop(in_flight.enter_when_open().await);
         let inside = in_flight.stay(Kind::Parked);
         in_flight.quiet().await;
-        assert_eq!(in_flight.unless_shut(inside, async { 7 }).await, Some(7));
+        assert_eq!(in_flight.unless_sent_out(&inside, async { 7 }).await, Some(7));
+        drop(inside);
         in_flight.empty().await;
     }
 }

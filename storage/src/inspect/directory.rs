@@ -54,14 +54,17 @@ impl Directory {
         let mut findings = Vec::new();
         let format = read_format(&dir, &disk, &mut findings)?;
         let bases = bases(&*disk, &dir.commit_log())?;
-        let usual = usual_size(&*disk, &dir.commit_log(), &bases);
+        let usual = || usual_size(&*disk, &dir.commit_log(), &bases);
         let is_of_one = |size| {
             let mut appended = bases.iter().filter(|base| !base.is_rewritten());
             appended.any(|base| MappedFile::open(&*disk, &dir.commit_log(), *base, size).is_ok())
         };
         let file_size = match format {
+            None => usual(),
+            Some(Format { file_size, .. }) if is_of_one(file_size) => file_size,
             // A size that only the format file knows could be any: what most files have is room enough for what they hold.
-            Some(Format { file_size, .. }) if is_file_size(usual) && !is_of_one(file_size) => {
+            Some(Format { file_size, .. }) => {
+                let usual = Some(usual()).filter(|usual| is_file_size(*usual)).unwrap_or(file_size);
                 if usual != file_size {
                     let what = format!("commitlog files should have {file_size} bytes; they have {usual}");
                     let file = dir.root().join("format");
@@ -69,8 +72,6 @@ impl Directory {
                 }
                 usual
             }
-            Some(format) => format.file_size,
-            None => usual,
         };
         let checkpoint = read_slots(&dir, &*disk, &mut findings)?;
         let mut files = Vec::new();
