@@ -2,47 +2,31 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-func (d *franzGo) admin() (*kadm.Client, context.Context, func(), error) {
+// with runs admin calls on a client of their own.
+func (d *franzGo) with(calls func(context.Context, *kadm.Client) (any, error)) (any, error) {
 	client, err := d.client()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
+	defer client.Close()
 	limit, cancel := context.WithTimeout(context.Background(), callLimit)
-	done := func() {
-		cancel()
-		client.Close()
-	}
-	return kadm.NewClient(client), limit, done, nil
-}
-
-// with runs one admin call on the parsed request.
-func (d *franzGo) with(line []byte, call func(context.Context, *kadm.Client, *topicRequest) (any, error)) (any, error) {
-	var request topicRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
-	admin, limit, cancel, err := d.admin()
-	if err != nil {
-		return nil, err
-	}
 	defer cancel()
-	return call(limit, admin, &request)
+	return calls(limit, kadm.NewClient(client))
 }
 
-func (d *franzGo) createTopic(line []byte) (any, error) {
-	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
+func (d *franzGo) createTopic(request *topicRequest) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
 		_, err := admin.CreateTopic(limit, request.Partitions, 1, request.Configs, request.Topic)
 		return map[string]any{}, err
 	})
 }
 
-func (d *franzGo) describeTopic(line []byte) (any, error) {
-	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
+func (d *franzGo) describeTopic(request *topicRequest) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
 		topics, err := admin.ListTopicsWithInternal(limit, request.Topic)
 		if err != nil {
 			return nil, err
@@ -56,15 +40,15 @@ func (d *franzGo) describeTopic(line []byte) (any, error) {
 	})
 }
 
-func (d *franzGo) listTopics(line []byte) (any, error) {
-	return d.with(line, func(limit context.Context, admin *kadm.Client, _ *topicRequest) (any, error) {
+func (d *franzGo) listTopics(_ *topicRequest) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
 		topics, err := admin.ListTopics(limit)
 		return topics.Names(), err
 	})
 }
 
-func (d *franzGo) createPartitions(line []byte) (any, error) {
-	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
+func (d *franzGo) createPartitions(request *topicRequest) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
 		responses, err := admin.UpdatePartitions(limit, request.Total, request.Topic)
 		if err == nil {
 			err = responses.Error()
@@ -73,15 +57,15 @@ func (d *franzGo) createPartitions(line []byte) (any, error) {
 	})
 }
 
-func (d *franzGo) deleteTopic(line []byte) (any, error) {
-	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
+func (d *franzGo) deleteTopic(request *topicRequest) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
 		_, err := admin.DeleteTopic(limit, request.Topic)
 		return map[string]any{}, err
 	})
 }
 
-func (d *franzGo) describeConfigs(line []byte) (any, error) {
-	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
+func (d *franzGo) describeConfigs(request *topicRequest) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
 		resources, err := admin.DescribeTopicConfigs(limit, request.Topic)
 		if err != nil {
 			return nil, err
@@ -98,15 +82,15 @@ func (d *franzGo) describeConfigs(line []byte) (any, error) {
 	})
 }
 
-func (d *franzGo) incrementalAlterConfigs(line []byte) (any, error) {
-	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
+func (d *franzGo) incrementalAlterConfigs(request *topicRequest) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
 		responses, err := admin.AlterTopicConfigs(limit, alterations(request), request.Topic)
 		return altered(responses, err)
 	})
 }
 
-func (d *franzGo) alterConfigs(line []byte) (any, error) {
-	return d.with(line, func(limit context.Context, admin *kadm.Client, request *topicRequest) (any, error) {
+func (d *franzGo) alterConfigs(request *topicRequest) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
 		responses, err := admin.AlterTopicConfigsState(limit, alterations(request), request.Topic)
 		return altered(responses, err)
 	})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sort"
@@ -13,11 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-func (d *franzGo) consume(line []byte) (any, error) {
-	var request consumeRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *franzGo) consume(request *consumeRequest) (any, error) {
 	client, err := d.assigned(request.place, kgo.NewOffset().At(request.Offset))
 	if err != nil {
 		return nil, err
@@ -59,63 +54,45 @@ func poll(limit context.Context, client *kgo.Client) ([]map[string]any, error) {
 	return records, nil
 }
 
-func (d *franzGo) offsetForTime(line []byte) (any, error) {
-	var request timeRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
-	admin, limit, cancel, err := d.admin()
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
-	found, err := admin.ListOffsetsAfterMilli(limit, request.Timestamp, request.Topic)
-	if err != nil {
-		return nil, err
-	}
-	offset, known := found.Lookup(request.Topic, request.Partition)
-	if !known || offset.Err != nil {
-		return nil, fmt.Errorf("no answer for the partition: %w", offset.Err)
-	}
-	// Without a match kadm answers with the end and no timestamp.
-	if offset.Timestamp < 0 {
-		return nil, nil
-	}
-	return offset.Offset, nil
-}
-
-func (d *franzGo) watermarks(line []byte) (any, error) {
-	var at place
-	if err := json.Unmarshal(line, &at); err != nil {
-		return nil, err
-	}
-	admin, limit, cancel, err := d.admin()
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
-	marks := []int64{}
-	for _, list := range []func(context.Context, ...string) (kadm.ListedOffsets, error){
-		admin.ListStartOffsets, admin.ListEndOffsets,
-	} {
-		found, err := list(limit, at.Topic)
+func (d *franzGo) offsetForTime(request *timeRequest) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
+		found, err := admin.ListOffsetsAfterMilli(limit, request.Timestamp, request.Topic)
 		if err != nil {
 			return nil, err
 		}
-		offset, known := found.Lookup(at.Topic, at.Partition)
+		offset, known := found.Lookup(request.Topic, request.Partition)
 		if !known || offset.Err != nil {
 			return nil, fmt.Errorf("no answer for the partition: %w", offset.Err)
 		}
-		marks = append(marks, offset.Offset)
-	}
-	return marks, nil
+		// Without a match kadm answers with the end and no timestamp.
+		if offset.Timestamp < 0 {
+			return nil, nil
+		}
+		return offset.Offset, nil
+	})
 }
 
-func (d *franzGo) longPoll(line []byte) (any, error) {
-	var request longPollRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *franzGo) watermarks(at *place) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
+		marks := []int64{}
+		for _, list := range []func(context.Context, ...string) (kadm.ListedOffsets, error){
+			admin.ListStartOffsets, admin.ListEndOffsets,
+		} {
+			found, err := list(limit, at.Topic)
+			if err != nil {
+				return nil, err
+			}
+			offset, known := found.Lookup(at.Topic, at.Partition)
+			if !known || offset.Err != nil {
+				return nil, fmt.Errorf("no answer for the partition: %w", offset.Err)
+			}
+			marks = append(marks, offset.Offset)
+		}
+		return marks, nil
+	})
+}
+
+func (d *franzGo) longPoll(request *longPollRequest) (any, error) {
 	wait := time.Duration(request.MaxWaitMs) * time.Millisecond
 	consumer, err := d.assigned(request.place, kgo.NewOffset().AtEnd(), kgo.FetchMaxWait(wait), kgo.FetchMinBytes(1))
 	if err != nil {
@@ -165,11 +142,7 @@ type member struct {
 	held   map[int32]bool
 }
 
-func (d *franzGo) groupJoin(line []byte) (any, error) {
-	var request joinRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *franzGo) groupJoin(request *joinRequest) (any, error) {
 	joined := &member{topic: request.Topic, held: map[int32]bool{}}
 	lost := func(_ context.Context, _ *kgo.Client, partitions map[string][]int32) { joined.set(partitions, false) }
 	client, err := d.client(
@@ -205,11 +178,7 @@ func (m *member) set(partitions map[string][]int32, held bool) {
 	}
 }
 
-func (d *franzGo) groupPoll(line []byte) (any, error) {
-	var request pollRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *franzGo) groupPoll(request *pollRequest) (any, error) {
 	limit, cancel := context.WithTimeout(context.Background(), time.Duration(request.TimeoutMs)*time.Millisecond)
 	defer cancel()
 	records := []map[string]any{}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"sync"
 	"time"
@@ -17,12 +16,8 @@ var codecs = map[string]kgo.CompressionCodec{
 	"zstd":   kgo.ZstdCompression(),
 }
 
-func (d *franzGo) produce(line []byte) (any, error) {
-	var request produceRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
-	client, err := d.client(produceOptions(&request)...)
+func (d *franzGo) produce(request *produceRequest) (any, error) {
+	client, err := d.client(produceOptions(request)...)
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +86,7 @@ func outgoing(one record) (*kgo.Record, error) {
 	return out, err
 }
 
-func (d *franzGo) loadStart(line []byte) (any, error) {
-	var request loadRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *franzGo) loadStart(request *loadRequest) (any, error) {
 	client, err := d.client(
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordDeliveryTimeout(2*time.Minute),

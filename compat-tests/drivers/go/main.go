@@ -12,57 +12,68 @@ import (
 
 const callLimit = 30 * time.Second
 
-// library is a client library behind the verbs: a method for each, which is given the whole request.
+// library is a client library behind the verbs: a method for each, which is given what it was asked.
 type library interface {
 	// code is Kafka's number of an error, nil when it has none.
 	code(error) any
 
-	hello(request []byte) (any, error)
-	produce(request []byte) (any, error)
-	loadStart(request []byte) (any, error)
-	loadStatus(request []byte) (any, error)
-	loadStop(request []byte) (any, error)
-	consume(request []byte) (any, error)
-	offsetForTime(request []byte) (any, error)
-	watermarks(request []byte) (any, error)
-	longPoll(request []byte) (any, error)
-	groupJoin(request []byte) (any, error)
-	groupPoll(request []byte) (any, error)
-	groupCommit(request []byte) (any, error)
-	groupLeave(request []byte) (any, error)
-	createTopic(request []byte) (any, error)
-	describeTopic(request []byte) (any, error)
-	listTopics(request []byte) (any, error)
-	createPartitions(request []byte) (any, error)
-	deleteTopic(request []byte) (any, error)
-	describeConfigs(request []byte) (any, error)
-	incrementalAlterConfigs(request []byte) (any, error)
-	alterConfigs(request []byte) (any, error)
+	hello([]byte) (any, error)
+	produce(*produceRequest) (any, error)
+	loadStart(*loadRequest) (any, error)
+	loadStatus([]byte) (any, error)
+	loadStop([]byte) (any, error)
+	consume(*consumeRequest) (any, error)
+	offsetForTime(*timeRequest) (any, error)
+	watermarks(*place) (any, error)
+	longPoll(*longPollRequest) (any, error)
+	groupJoin(*joinRequest) (any, error)
+	groupPoll(*pollRequest) (any, error)
+	groupCommit([]byte) (any, error)
+	groupLeave([]byte) (any, error)
+	createTopic(*topicRequest) (any, error)
+	describeTopic(*topicRequest) (any, error)
+	listTopics(*topicRequest) (any, error)
+	createPartitions(*topicRequest) (any, error)
+	deleteTopic(*topicRequest) (any, error)
+	describeConfigs(*topicRequest) (any, error)
+	incrementalAlterConfigs(*topicRequest) (any, error)
+	alterConfigs(*topicRequest) (any, error)
 }
 
 func verbs(l library) map[string]func([]byte) (any, error) {
 	return map[string]func([]byte) (any, error){
 		"hello":                     l.hello,
-		"produce":                   l.produce,
-		"load_start":                l.loadStart,
+		"produce":                   parsed(l.produce),
+		"load_start":                parsed(l.loadStart),
 		"load_status":               l.loadStatus,
 		"load_stop":                 l.loadStop,
-		"consume":                   l.consume,
-		"offset_for_time":           l.offsetForTime,
-		"watermarks":                l.watermarks,
-		"long_poll":                 l.longPoll,
-		"group_join":                l.groupJoin,
-		"group_poll":                l.groupPoll,
+		"consume":                   parsed(l.consume),
+		"offset_for_time":           parsed(l.offsetForTime),
+		"watermarks":                parsed(l.watermarks),
+		"long_poll":                 parsed(l.longPoll),
+		"group_join":                parsed(l.groupJoin),
+		"group_poll":                parsed(l.groupPoll),
 		"group_commit":              l.groupCommit,
 		"group_leave":               l.groupLeave,
-		"create_topic":              l.createTopic,
-		"describe_topic":            l.describeTopic,
-		"list_topics":               l.listTopics,
-		"create_partitions":         l.createPartitions,
-		"delete_topic":              l.deleteTopic,
-		"describe_configs":          l.describeConfigs,
-		"incremental_alter_configs": l.incrementalAlterConfigs,
-		"alter_configs":             l.alterConfigs,
+		"create_topic":              parsed(l.createTopic),
+		"describe_topic":            parsed(l.describeTopic),
+		"list_topics":               parsed(l.listTopics),
+		"create_partitions":         parsed(l.createPartitions),
+		"delete_topic":              parsed(l.deleteTopic),
+		"describe_configs":          parsed(l.describeConfigs),
+		"incremental_alter_configs": parsed(l.incrementalAlterConfigs),
+		"alter_configs":             parsed(l.alterConfigs),
+	}
+}
+
+// parsed is a verb with parameters.
+func parsed[T any](verb func(*T) (any, error)) func([]byte) (any, error) {
+	return func(line []byte) (any, error) {
+		request := new(T)
+		if err := json.Unmarshal(line, request); err != nil {
+			return nil, err
+		}
+		return verb(request)
 	}
 }
 

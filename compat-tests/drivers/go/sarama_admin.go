@@ -1,34 +1,28 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/IBM/sarama"
 )
 
-// with runs one admin call on the parsed request.
-func (d *saramaClient) with(line []byte, call func(sarama.ClusterAdmin, *topicRequest) (any, error)) (any, error) {
-	var request topicRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+// with runs admin calls on a client of their own.
+func (d *saramaClient) with(calls func(sarama.ClusterAdmin) (any, error)) (any, error) {
 	admin, err := sarama.NewClusterAdmin([]string{d.address}, d.config())
 	if err != nil {
 		return nil, err
 	}
 	defer admin.Close()
-	return call(admin, &request)
+	return calls(admin)
 }
 
-func (d *saramaClient) createTopic(line []byte) (any, error) {
-	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+func (d *saramaClient) createTopic(request *topicRequest) (any, error) {
+	return d.with(func(admin sarama.ClusterAdmin) (any, error) {
 		detail := &sarama.TopicDetail{NumPartitions: request.Partitions, ReplicationFactor: 1, ConfigEntries: request.Configs}
 		return map[string]any{}, admin.CreateTopic(request.Topic, detail, false)
 	})
 }
 
-func (d *saramaClient) describeTopic(line []byte) (any, error) {
-	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+func (d *saramaClient) describeTopic(request *topicRequest) (any, error) {
+	return d.with(func(admin sarama.ClusterAdmin) (any, error) {
 		topics, err := admin.DescribeTopics([]string{request.Topic})
 		if err != nil {
 			return nil, err
@@ -44,8 +38,8 @@ func (d *saramaClient) describeTopic(line []byte) (any, error) {
 	})
 }
 
-func (d *saramaClient) listTopics(line []byte) (any, error) {
-	return d.with(line, func(admin sarama.ClusterAdmin, _ *topicRequest) (any, error) {
+func (d *saramaClient) listTopics(_ *topicRequest) (any, error) {
+	return d.with(func(admin sarama.ClusterAdmin) (any, error) {
 		topics, err := admin.ListTopics()
 		names := []string{}
 		for name := range topics {
@@ -55,20 +49,20 @@ func (d *saramaClient) listTopics(line []byte) (any, error) {
 	})
 }
 
-func (d *saramaClient) createPartitions(line []byte) (any, error) {
-	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+func (d *saramaClient) createPartitions(request *topicRequest) (any, error) {
+	return d.with(func(admin sarama.ClusterAdmin) (any, error) {
 		return map[string]any{}, admin.CreatePartitions(request.Topic, int32(request.Total), nil, false)
 	})
 }
 
-func (d *saramaClient) deleteTopic(line []byte) (any, error) {
-	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+func (d *saramaClient) deleteTopic(request *topicRequest) (any, error) {
+	return d.with(func(admin sarama.ClusterAdmin) (any, error) {
 		return map[string]any{}, admin.DeleteTopic(request.Topic)
 	})
 }
 
-func (d *saramaClient) describeConfigs(line []byte) (any, error) {
-	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+func (d *saramaClient) describeConfigs(request *topicRequest) (any, error) {
+	return d.with(func(admin sarama.ClusterAdmin) (any, error) {
 		entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: request.Topic})
 		configs := map[string]string{}
 		for _, entry := range entries {
@@ -78,8 +72,8 @@ func (d *saramaClient) describeConfigs(line []byte) (any, error) {
 	})
 }
 
-func (d *saramaClient) incrementalAlterConfigs(line []byte) (any, error) {
-	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+func (d *saramaClient) incrementalAlterConfigs(request *topicRequest) (any, error) {
+	return d.with(func(admin sarama.ClusterAdmin) (any, error) {
 		changes := map[string]sarama.IncrementalAlterConfigsEntry{}
 		for name, value := range request.Set {
 			changes[name] = sarama.IncrementalAlterConfigsEntry{Operation: sarama.IncrementalAlterConfigsOperationSet, Value: value}
@@ -91,8 +85,8 @@ func (d *saramaClient) incrementalAlterConfigs(line []byte) (any, error) {
 	})
 }
 
-func (d *saramaClient) alterConfigs(line []byte) (any, error) {
-	return d.with(line, func(admin sarama.ClusterAdmin, request *topicRequest) (any, error) {
+func (d *saramaClient) alterConfigs(request *topicRequest) (any, error) {
+	return d.with(func(admin sarama.ClusterAdmin) (any, error) {
 		return map[string]any{}, admin.AlterConfig(sarama.TopicResource, request.Topic, request.Set, false)
 	})
 }

@@ -1,18 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"time"
 
 	"github.com/IBM/sarama"
 )
 
-func (d *saramaClient) consume(line []byte) (any, error) {
-	var request consumeRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *saramaClient) consume(request *consumeRequest) (any, error) {
 	consumer, partition, err := d.reader(request.place, request.Offset, d.config())
 	if err != nil {
 		return nil, err
@@ -62,11 +57,7 @@ func (d *saramaClient) offset(at place, which int64) (int64, error) {
 	return client.GetOffset(at.Topic, at.Partition, which)
 }
 
-func (d *saramaClient) offsetForTime(line []byte) (any, error) {
-	var request timeRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *saramaClient) offsetForTime(request *timeRequest) (any, error) {
 	offset, err := d.offset(request.place, request.Timestamp)
 	if err != nil || offset < 0 {
 		return nil, err
@@ -74,24 +65,16 @@ func (d *saramaClient) offsetForTime(line []byte) (any, error) {
 	return offset, nil
 }
 
-func (d *saramaClient) watermarks(line []byte) (any, error) {
-	var at place
-	if err := json.Unmarshal(line, &at); err != nil {
-		return nil, err
-	}
-	oldest, err := d.offset(at, sarama.OffsetOldest)
+func (d *saramaClient) watermarks(at *place) (any, error) {
+	oldest, err := d.offset(*at, sarama.OffsetOldest)
 	if err != nil {
 		return nil, err
 	}
-	newest, err := d.offset(at, sarama.OffsetNewest)
+	newest, err := d.offset(*at, sarama.OffsetNewest)
 	return []int64{oldest, newest}, err
 }
 
-func (d *saramaClient) longPoll(line []byte) (any, error) {
-	var request longPollRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *saramaClient) longPoll(request *longPollRequest) (any, error) {
 	config := d.acknowledging()
 	config.Consumer.MaxWaitTime = milliseconds(request.MaxWaitMs)
 	config.Consumer.Fetch.Min = 1

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sort"
 	"sync"
@@ -23,11 +22,7 @@ type saramaMember struct {
 	session  sarama.ConsumerGroupSession
 }
 
-func (d *saramaClient) groupJoin(line []byte) (any, error) {
-	var request joinRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *saramaClient) groupJoin(request *joinRequest) (any, error) {
 	config := d.config()
 	config.Consumer.Group.Session.Timeout = milliseconds(request.SessionTimeoutMs)
 	config.Consumer.Group.Heartbeat.Interval = 500 * time.Millisecond
@@ -98,11 +93,7 @@ func (m *saramaMember) held() sarama.ConsumerGroupSession {
 	return m.session
 }
 
-func (d *saramaClient) groupPoll(line []byte) (any, error) {
-	var request pollRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *saramaClient) groupPoll(request *pollRequest) (any, error) {
 	limit := time.After(milliseconds(request.TimeoutMs))
 	records := []map[string]any{}
 	for polling := true; polling; {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"strconv"
 	"time"
 
@@ -15,12 +14,8 @@ var saramaCodecs = map[string]sarama.CompressionCodec{
 	"zstd":   sarama.CompressionZSTD,
 }
 
-func (d *saramaClient) produce(line []byte) (any, error) {
-	var request produceRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
-	producer, err := sarama.NewAsyncProducer([]string{d.address}, d.producing(&request))
+func (d *saramaClient) produce(request *produceRequest) (any, error) {
+	producer, err := sarama.NewAsyncProducer([]string{d.address}, d.producing(request))
 	if err != nil {
 		return nil, err
 	}
@@ -107,11 +102,7 @@ func saramaMessage(one *record) (*sarama.ProducerMessage, error) {
 	return message, err
 }
 
-func (d *saramaClient) loadStart(line []byte) (any, error) {
-	var request loadRequest
-	if err := json.Unmarshal(line, &request); err != nil {
-		return nil, err
-	}
+func (d *saramaClient) loadStart(request *loadRequest) (any, error) {
 	config := d.acknowledging()
 	idempotent(config)
 	config.Producer.Flush.Frequency = 2 * time.Millisecond
