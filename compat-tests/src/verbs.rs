@@ -236,6 +236,14 @@ impl Driver {
         self.call("describe_configs", json!({ "topic": topic }))
     }
 
+    /// By node, the bytes of each partition of the topic in its log directories; a verb of the Go drivers alone.
+    ///
+    /// # Errors
+    /// As [`Driver::call`].
+    pub fn describe_log_dirs(&mut self, topic: &str) -> Result<BTreeMap<i32, BTreeMap<i32, i64>>> {
+        self.call("describe_log_dirs", json!({ "topic": topic }))
+    }
+
     /// IncrementalAlterConfigs: SET for each of `set`, DELETE for each of `delete`.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! librdkafka against three virtual nodes: a leader is moved and a node taken down while records flow.
+//! Real clients against three virtual nodes: librdkafka while a leader is moved and a node taken down, franz-go and sarama on what
+//! each node has.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::collections::BTreeMap;
@@ -7,6 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use compat_tests::broker::{Broker, BrokerKind, Identity, free_port};
+use compat_tests::client::{Client, FRANZ_GO, SARAMA};
+use compat_tests::driver::Driver;
+use compat_tests::record::{Delivery, Record};
+use compat_tests::verbs::ProduceOptions;
 use compat_tests::{clock, http};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
@@ -205,4 +210,58 @@ fn nothing_is_lost_and_nothing_doubled_while_leaders_move_and_a_node_is_down() {
     }
     assert_eq!(seen.len(), RECORDS, "the group missed some");
     assert_eq!(seen.values().filter(|times| **times > 1).count(), 0, "the group got some twice");
+}
+
+/// Length of a value for this partition: no two have the same.
+fn value_length(partition: i32) -> usize {
+    1000 + 100 * usize::try_from(partition).unwrap()
+}
+
+/// What a batch of one record of such a value takes: its header of 61 bytes; of the record two lengths of two bytes, its own and
+/// the value's, one byte each for attributes, timestamp, offset, no key and no headers, and the value.
+fn batch_bytes(partition: i32) -> i64 {
+    i64::try_from(61 + 2 + 2 + 5 + value_length(partition)).unwrap()
+}
+
+/// Bytes by partition of those that `node` leads.
+fn led(driver: &mut Driver, topic: &str, node: i32) -> BTreeMap<i32, i64> {
+    let described = driver.describe_topic(topic).unwrap();
+    let led = described.into_iter().filter(|shown| shown.leader == node);
+    led.map(|shown| (shown.partition, batch_bytes(shown.partition))).collect()
+}
+
+fn assert_each_tells_of_what_it_leads(driver: &mut Driver, topic: &str) {
+    let shown = driver.describe_log_dirs(topic).unwrap();
+    let expected: BTreeMap<_, _> = (1..=3).map(|node| (node, led(driver, topic, node))).collect();
+    assert_eq!(shown, expected, "{topic}");
+    let sum: i64 = shown.values().flat_map(BTreeMap::values).sum();
+    assert_eq!(sum, (0..PARTITIONS).map(batch_bytes).sum::<i64>(), "{topic}");
+}
+
+fn log_dirs_follow_the_leader(nodes: &Nodes, client: &'static Client) {
+    let topic = client.name;
+    let mut driver = Driver::start(client, &nodes.broker.address()).unwrap();
+    driver.create_topic(topic, PARTITIONS, &[]).unwrap();
+    let records: Vec<Record> = (0..PARTITIONS)
+        .map(|partition| Record::new(topic, partition, &"v".repeat(value_length(partition))))
+        .collect();
+    let sent = driver.produce(&records, &ProduceOptions::default()).unwrap();
+    assert!(sent.iter().all(|one| matches!(one, Delivery::Acknowledged { offset: 0, .. })), "{sent:?}");
+    assert_each_tells_of_what_it_leads(&mut driver, topic);
+    let old = driver.describe_topic(topic).unwrap()[0].leader;
+    let new = old % 3 + 1;
+    nodes.control("POST", &format!("/test/partitions/{topic}/0/leader"), &json!({ "node": new }));
+    assert_each_tells_of_what_it_leads(&mut driver, topic);
+    let shown = driver.describe_log_dirs(topic).unwrap();
+    let with_it: Vec<i32> =
+        shown.iter().filter(|(_, has)| has.contains_key(&0)).map(|(node, _)| *node).collect();
+    assert_eq!(with_it, [new], "{topic} was on {old}");
+}
+
+#[test]
+fn log_dirs_of_a_node_have_what_it_leads_and_a_leader_that_moves_takes_its_partition_along() {
+    let nodes = Nodes::start();
+    for client in [&FRANZ_GO, &SARAMA] {
+        log_dirs_follow_the_leader(&nodes, client);
+    }
 }

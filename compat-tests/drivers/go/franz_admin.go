@@ -96,6 +96,22 @@ func (d *franzGo) alterConfigs(request *topicRequest) (any, error) {
 	})
 }
 
+func (d *franzGo) describeLogDirs(request *topicRequest) (any, error) {
+	return d.with(func(limit context.Context, admin *kadm.Client) (any, error) {
+		nodes, err := admin.DescribeAllLogDirs(limit, nil)
+		sizes := map[int32]map[int32]int64{}
+		for node, dirs := range nodes {
+			sizes[node] = map[int32]int64{}
+			for _, dir := range dirs {
+				for partition, one := range dir.Topics[request.Topic] {
+					sizes[node][partition] = one.Size
+				}
+			}
+		}
+		return sizes, err
+	})
+}
+
 func alterations(request *topicRequest) []kadm.AlterConfig {
 	var all []kadm.AlterConfig
 	for name, value := range request.Set {

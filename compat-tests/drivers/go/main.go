@@ -38,6 +38,7 @@ type library interface {
 	describeConfigs(*topicRequest) (any, error)
 	incrementalAlterConfigs(*topicRequest) (any, error)
 	alterConfigs(*topicRequest) (any, error)
+	describeLogDirs(*topicRequest) (any, error)
 }
 
 func verbs(l library) map[string]func([]byte) (any, error) {
@@ -63,6 +64,7 @@ func verbs(l library) map[string]func([]byte) (any, error) {
 		"describe_configs":          parsed(l.describeConfigs),
 		"incremental_alter_configs": parsed(l.incrementalAlterConfigs),
 		"alter_configs":             parsed(l.alterConfigs),
+		"describe_log_dirs":         parsed(l.describeLogDirs),
 	}
 }
 

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/IBM/sarama"
 )
 
@@ -88,5 +91,31 @@ func (d *saramaClient) incrementalAlterConfigs(request *topicRequest) (any, erro
 func (d *saramaClient) alterConfigs(request *topicRequest) (any, error) {
 	return d.with(func(admin sarama.ClusterAdmin) (any, error) {
 		return map[string]any{}, admin.AlterConfig(sarama.TopicResource, request.Topic, request.Set, false)
+	})
+}
+
+func (d *saramaClient) describeLogDirs(request *topicRequest) (any, error) {
+	return d.with(func(admin sarama.ClusterAdmin) (any, error) {
+		brokers, _, err := admin.DescribeCluster()
+		if err != nil {
+			return nil, err
+		}
+		sizes := map[int32]map[int32]int64{}
+		for _, broker := range brokers {
+			sizes[broker.ID()] = map[int32]int64{}
+		}
+		nodes, err := admin.DescribeLogDirs(slices.Collect(maps.Keys(sizes)))
+		for node, dirs := range nodes {
+			for _, dir := range dirs {
+				for _, topic := range dir.Topics {
+					for _, one := range topic.Partitions {
+						if topic.Topic == request.Topic {
+							sizes[node][one.PartitionID] = one.Size
+						}
+					}
+				}
+			}
+		}
+		return sizes, err
 	})
 }
