@@ -19,6 +19,8 @@ const THREADS: usize = 2;
 const MEMORY: usize = 64 << 20;
 /// A client that does not take its answers holds memory. Others wait this long for it, then do without copies.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// While somebody writes, a thread rests this many times as long as it worked.
+const REST: i64 = 3;
 /// A thread rests no longer than this, ms.
 const LONGEST_REST_MS: i64 = 100;
 /// Of the threads that read from the device. Not more: they also give way between any two pieces of work, which costs them
@@ -76,8 +78,8 @@ impl ColdReads {
     }
 
     /// Runs `work`, which copies about `bytes`, on a thread that may wait; waits for its turn first. When there is no memory
-    /// for copies for long, it runs without leave to copy. When `written` moved meanwhile, the thread rests as long as it
-    /// worked before it takes the next turn. Dropping the future gives up the turn; work that has begun is
+    /// for copies for long, it runs without leave to copy. When `written` moved meanwhile, the thread rests [`REST`] times
+    /// as long as it worked before it takes the next turn. Dropping the future gives up the turn; work that has begun is
     /// finished.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
@@ -101,8 +103,8 @@ impl ColdReads {
             drop(answer.send(work(&mut memory)));
             if written() != before {
                 // Somebody writes: its syncs get their turn at the device.
-                let took_ms = (clock.now_ms() - began_ms).clamp(1, LONGEST_REST_MS);
-                std::thread::sleep(Duration::from_millis(took_ms.unsigned_abs()));
+                let rest_ms = ((clock.now_ms() - began_ms).max(1) * REST).min(LONGEST_REST_MS);
+                std::thread::sleep(Duration::from_millis(rest_ms.unsigned_abs()));
             }
         }));
         answered.await.expect("reading neither panics nor is cancelled")

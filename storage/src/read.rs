@@ -7,6 +7,7 @@
 
 mod check;
 mod cold;
+mod idle_class;
 mod recent;
 
 use std::ops::{ControlFlow, Range};

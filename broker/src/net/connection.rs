@@ -382,8 +382,9 @@ where
 }
 
 /// Has the task polled again after the others of its core that are ready, those whose sockets are first looked at now
-/// among them: a waker that is called at once would come before those.
+/// among them: a waker that is called at once would come before those. Another core's thread may wait for the processor too.
 fn give_way(context: &mut Context<'_>) {
+    std::thread::yield_now();
     let first_poll = pin!(tokio::task::yield_now()).poll(context);
     debug_assert!(first_poll.is_pending(), "it is ready when it is polled again");
 }

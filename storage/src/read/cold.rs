@@ -2,9 +2,9 @@
 //!
 //! Called by `store` on threads that may wait for a device. The batches of all partitions of one fetch are read together:
 //! the system is told all ranges first, then those that come next, so that the device works on many at once; then batches
-//! are copied out by positioned reads and checked. What came in this way is released again a little later, except in the
-//! newest files. Invariant: no page of a map is touched here that may have to be waited for, so the map's pages stay those
-//! of readers at the log's end.
+//! are copied out by positioned reads and checked, all that on a thread of the idle class. What came in this way is released
+//! again a little later, except in the newest files. Invariant: no page of a map is touched here that may have to be waited
+//! for, so the map's pages stay those of readers at the log's end.
 
 use std::iter::Peekable;
 use std::ops::Range;
@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
 
+use super::idle_class::IdleClass;
 use super::recent::Recent;
 use super::{Batches, Located, Piece, ReadRequest, locate_pieces};
 use crate::commit_log::CommitLog;
@@ -41,6 +42,7 @@ pub(crate) struct ColdReads {
     /// The log's end when it was opened: nothing below was written by this process.
     opened_at: Position,
     recent: Mutex<Recent>,
+    idle_class: IdleClass,
 }
 
 /// Bytes of one file that are read in one go.
@@ -52,7 +54,7 @@ struct Run {
 
 impl ColdReads {
     pub(crate) fn new(opened_at: Position) -> Self {
-        Self { opened_at, recent: Mutex::new(Recent::new(RECENT)) }
+        Self { opened_at, recent: Mutex::new(Recent::new(RECENT)), idle_class: IdleClass::default() }
     }
 
     /// Whether reading these from the map may wait for a device.
@@ -85,42 +87,46 @@ impl ColdReads {
         extents: &Extents,
         wanted: &[(&PartitionLog, &Located)],
     ) -> Vec<Result<Batches, ReadError>> {
-        let mut pieces: Vec<&Piece> = wanted.iter().flat_map(|(_, located)| &located.pieces).collect();
-        pieces.sort_unstable_by_key(|piece| piece.entry.position);
-        if self.bring_in(log, runs(pieces.into_iter(), READ_GAP)) {
+        let (mut cold, came_in_cold) = self.not_in_memory(log, wanted.iter().flat_map(|(_, it)| &it.pieces));
+        if came_in_cold || !cold.is_empty() {
             let next: Vec<Piece> = wanted
                 .iter()
                 .flat_map(|(log_of, located)| following(log, extents, log_of, located))
                 .collect();
-            let mut next: Vec<&Piece> = next.iter().collect();
-            next.sort_unstable_by_key(|piece| piece.entry.position);
-            self.bring_in(log, runs(next.into_iter(), READ_GAP));
+            cold.append(&mut self.not_in_memory(log, next.iter()).0);
         }
-        let tail = self.tail(log);
-        let read = wanted.iter().map(|(_, located)| copy(located, &tail)).collect();
         let surplus = self.recent.lock().expect("no panic under this lock").shrink();
-        for (range, file) in surplus {
-            if let Some(file) = file.upgrade() {
-                file.release(&whole_pages(&range));
+        let tail = self.tail(log);
+        self.idle_class.run(|| {
+            cold.iter().for_each(|run| run.file.read_ahead(&run.range));
+            let read = wanted.iter().map(|(_, located)| copy(located, &tail)).collect();
+            for (range, file) in &surplus {
+                if let Some(file) = file.upgrade() {
+                    file.release(&whole_pages(range));
+                }
             }
-        }
-        read
+            read
+        })
     }
 
-    /// Has the runs read that are not in memory. False when none is and none came in cold a little while ago.
-    fn bring_in(&self, log: &CommitLog, runs: Vec<Run>) -> bool {
+    /// The runs of `pieces` that have to be read, which are remembered as such, and whether others came in cold a little
+    /// while ago.
+    fn not_in_memory<'a>(
+        &self,
+        log: &CommitLog,
+        pieces: impl Iterator<Item = &'a Piece>,
+    ) -> (Vec<Run>, bool) {
+        let mut pieces: Vec<&Piece> = pieces.collect();
+        pieces.sort_unstable_by_key(|piece| piece.entry.position);
         let (resident, cold): (Vec<Run>, Vec<Run>) =
-            runs.into_iter().partition(|run| run.file.is_resident(&run.range));
-        let touched = {
-            let mut recent = self.recent.lock().expect("no panic under this lock");
-            for run in &cold {
-                let stays = is_young(log, &run.file);
-                recent.push(&run.range, if stays { Weak::new() } else { Arc::downgrade(&run.file) });
-            }
-            resident.iter().any(|run| recent.touches(&run.range))
-        };
-        cold.iter().for_each(|run| run.file.read_ahead(&run.range));
-        touched || !cold.is_empty()
+            runs(pieces.into_iter(), READ_GAP).into_iter().partition(|run| run.file.is_resident(&run.range));
+        let mut recent = self.recent.lock().expect("no panic under this lock");
+        for run in &cold {
+            let stays = is_young(log, &run.file);
+            recent.push(&run.range, if stays { Weak::new() } else { Arc::downgrade(&run.file) });
+        }
+        let came_in_cold = resident.iter().any(|run| recent.touches(&run.range));
+        (cold, came_in_cold)
     }
 }
 
