@@ -33,7 +33,7 @@ use crate::topic_config::{self, BrokerLayers, TopicConfig};
 use crate::topics::{self, Topics};
 use crate::traffic::Traffic;
 use crate::virtual_clock::VirtualClock;
-use crate::virtual_nodes::VirtualNodes;
+use crate::virtual_nodes::{self, VirtualNodes};
 
 /// Batches that are compressed anew at one time, away from the cores: each may hold what it decompresses to.
 const RECOMPRESSIONS: usize = 2;
@@ -128,7 +128,7 @@ impl Broker {
     ) -> Result<Arc<Self>, OpenError> {
         let config = Arc::new(config);
         let (clock, virtual_clock) = movable(clock, config.test_mode);
-        Self::of_parts(Parts {
+        let broker = Self::of_parts(Parts {
             virtual_nodes: VirtualNodes::of(&config),
             test_mode: config.test_mode.then(Arc::<TestMode>::default),
             cold_reads: Arc::new(ColdReads::new(Arc::clone(&clock))),
@@ -140,7 +140,9 @@ impl Broker {
             disk,
             clock,
             virtual_clock,
-        })
+        })?;
+        virtual_nodes::place(&broker);
+        Ok(broker)
     }
 
     /// Opens the data directory of this broker, which is closed, again: all that the log knows of is new, everything else goes on.

@@ -1,6 +1,6 @@
 //! How the configs of everything but topics share one stored map, `Store::broker_configs`.
 //!
-//! Called by the config and quota APIs, which read a scope's part and write the whole back, and by `topic_config`, which
+//! Called by the config and quota APIs and by virtual nodes, which read a scope's part and write the whole back, and by `topic_config`, which
 //! looks single values up. Names: `<key>` for all brokers, `<node id>/<key>` for one, `@<kind>/<entity>/<key>` for what
 //! storage need not look at because no topic depends on it. Invariant: a key never contains a slash, so the last one ends
 //! the scope.
@@ -12,6 +12,7 @@ use storage::{Configs, UNRELATED_TO_TOPICS};
 const GROUP: &str = "group";
 const CLIENT_METRICS: &str = "client-metrics";
 const QUOTA: &str = "quota";
+const PLACEMENT: &str = "placement";
 
 /// Whose configs are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) enum Scope<'a> {
     ClientMetrics(&'a str),
     /// A client quota entity, as `client_quotas` writes it.
     Quota(&'a str),
+    /// Where the partitions of a topic are among virtual nodes, by the topic's id.
+    Placement(&'a str),
 }
 
 impl Scope<'_> {
@@ -37,6 +40,7 @@ impl Scope<'_> {
             Self::Group(name) => entity(GROUP, name),
             Self::ClientMetrics(name) => entity(CLIENT_METRICS, name),
             Self::Quota(name) => entity(QUOTA, name),
+            Self::Placement(topic_id) => entity(PLACEMENT, topic_id),
         }
     }
 
@@ -88,6 +92,11 @@ pub(crate) fn quotas(all: &Configs) -> BTreeSet<String> {
     entities(all, QUOTA)
 }
 
+/// Ids of topics with partitions that were moved among virtual nodes.
+pub(crate) fn placements(all: &Configs) -> BTreeSet<String> {
+    entities(all, PLACEMENT)
+}
+
 fn entities(all: &Configs, kind: &str) -> BTreeSet<String> {
     let from = format!("{UNRELATED_TO_TOPICS}{kind}/");
     let stored = all.range(from.clone()..).take_while(|(stored, _)| stored.starts_with(&from));
@@ -114,6 +123,7 @@ mod tests {
             Scope::Group(""),
             Scope::ClientMetrics("g"),
             Scope::Quota("g"),
+            Scope::Placement("g"),
         ];
         let mut all = Configs::new();
         for (number, scope) in scopes.iter().enumerate() {

@@ -2,12 +2,13 @@
 //!
 //! Made by `Broker::open_with` when `onelog.brokers` is more than one; a broker of one node holds none, and every handler answers
 //! as it always did. Owns which node leads a partition, its replicas and in-sync replicas, and which nodes are up. `at` is what a
-//! handler asks, `control` what the control API does. All nodes read and write the same log, so a replica is a name: it is never
+//! handler asks, `control` what the control API does, `kept` what a restart finds again. All nodes read and write the same log, so a replica is a name: it is never
 //! behind. Invariants: a partition's leader is one of its in-sync replicas and up, or there is none; its leader epoch grows by one
-//! whenever the leader changes, under the lock that changes it; nothing here outlives the process.
+//! whenever the leader changes, under the lock that changes it; which nodes are up does not outlive the process.
 
 mod at;
 mod control;
+mod kept;
 mod placement;
 
 use std::collections::{HashMap, HashSet};
@@ -23,6 +24,7 @@ use crate::config::{Config, HostPort};
 
 pub(crate) use at::{AtNode, TransactionsAt, check_leader};
 pub(crate) use control::{NodeError, elect_preferred, move_leader, overview, reassign, set_up};
+pub(crate) use kept::{keep, place};
 use placement::Replicas;
 
 /// Of each listener by its name: what clients of each node are told, `None` on a wildcard, and the port.
@@ -135,7 +137,7 @@ impl VirtualNodes {
         let is_up = |id| is_up(up, &self.ids, id);
         let key = (log.topic_number(), log.partition());
         let replicas = partitions.entry(key).or_insert_with(|| {
-            let factor = replication.get(&key.0).copied().unwrap_or(self.replication);
+            let factor = factor(replication, key.0, self.replication);
             Replicas::new(placement::striped(&self.ids, key, factor), is_up)
         });
         work(replicas, &is_up)
@@ -187,6 +189,15 @@ impl State {
     fn is_up(&self, ids: &Range<i32>, id: i32) -> bool {
         is_up(&self.up, ids, id)
     }
+
+    /// How many replicas the partitions of a topic have that nobody assigned.
+    fn factor(&self, topic_number: u32, default: usize) -> usize {
+        factor(&self.replication, topic_number, default)
+    }
+}
+
+fn factor(replication: &HashMap<u32, usize>, topic_number: u32, default: usize) -> usize {
+    replication.get(&topic_number).copied().unwrap_or(default)
 }
 
 fn is_up(up: &[Option<CancellationToken>], ids: &Range<i32>, id: i32) -> bool {

@@ -1,18 +1,20 @@
-//! Real clients against three virtual nodes: librdkafka while a leader is moved and a node taken down, franz-go and sarama on what
-//! each node has.
+//! Real clients against three virtual nodes: librdkafka while a leader is moved, a node taken down and the broker killed, franz-go
+//! and sarama on what each node has.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use compat_tests::broker::{Broker, BrokerKind, Identity, free_port};
+use compat_tests::broker::{Broker, BrokerKind, Identity};
 use compat_tests::client::{Client, FRANZ_GO, SARAMA};
 use compat_tests::driver::Driver;
 use compat_tests::record::{Delivery, Record};
 use compat_tests::verbs::ProduceOptions;
-use compat_tests::{clock, http};
+use compat_tests::{clock, http, layout};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
@@ -27,27 +29,33 @@ const PARTITIONS: i32 = 6;
 const RECORDS: usize = 6000;
 const LIMIT: Duration = Duration::from_secs(60);
 
+const PROPERTIES: &str = "onelog.brokers=3\nonelog.test.mode=local\ngroup.initial.rebalance.delay.ms=0\n";
+
 /// A broker of three nodes and its control API.
 struct Nodes {
     broker: Broker,
-    admin: u16,
+    admin: SocketAddr,
 }
 
 impl Nodes {
     fn start() -> Self {
-        let admin = free_port().unwrap();
-        let properties = format!(
-            "onelog.brokers=3\nonelog.test.mode=local\nonelog.admin.listen=127.0.0.1:{admin}\n\
-             group.initial.rebalance.delay.ms=0\n"
-        );
-        let identity = Identity { properties, node_id: 1, ..Identity::default() };
-        Self { broker: Broker::start_as(BrokerKind::Onelog, identity).unwrap(), admin }
+        let identity = Identity { properties: PROPERTIES.to_owned(), node_id: 1, ..Identity::default() };
+        Self::of(Broker::start_as(BrokerKind::Onelog, identity).unwrap())
+    }
+
+    /// With its data in `data`, which stays when this is dropped and killed.
+    fn start_on(data: &Path) -> Self {
+        Self::of(Broker::start_on(data.to_owned(), &format!("node.id=1\n{PROPERTIES}")).unwrap())
+    }
+
+    fn of(broker: Broker) -> Self {
+        let admin = broker.admin().unwrap();
+        Self { broker, admin }
     }
 
     fn control(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = if method == "GET" { String::new() } else { body.to_string() };
-        let (status, answer) =
-            http::request(([127, 0, 0, 1], self.admin).into(), method, path, &body).unwrap();
+        let (status, answer) = http::request(self.admin, method, path, &body).unwrap();
         assert_eq!(status, 200, "{method} {path}: {answer}");
         serde_json::from_str(&answer).unwrap()
     }
@@ -264,4 +272,34 @@ fn log_dirs_of_a_node_have_what_it_leads_and_a_leader_that_moves_takes_its_parti
     for client in [&FRANZ_GO, &SARAMA] {
         log_dirs_follow_the_leader(&nodes, client);
     }
+}
+
+#[test]
+fn leaders_that_were_moved_are_found_where_they_were_after_kill_9() {
+    let folder = layout::scratch_dir("moved-leaders").unwrap();
+    let data = folder.join("data");
+    let nodes = Nodes::start_on(&data);
+    nodes.create();
+    let (mut leaders, _) = nodes.leaders();
+    for (partition, leader) in leaders.iter_mut().enumerate().take(3) {
+        *leader = *leader % 3 + 1;
+        let body = json!({ "node": *leader });
+        nodes.control("POST", &format!("/test/partitions/{TOPIC}/{partition}/leader"), &body);
+    }
+    assert_eq!(nodes.leaders().0, leaders);
+    // Killed, not stopped; the next one has other ports.
+    drop(nodes);
+    let nodes = Nodes::start_on(&data);
+    assert_eq!(nodes.leaders().0, leaders);
+    let producer: ThreadedProducer<Deliveries> =
+        nodes.client().create_with_context(Deliveries::default()).unwrap();
+    for partition in 0..PARTITIONS {
+        let record = BaseRecord::<(), str>::to(TOPIC).partition(partition).payload("1");
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(LIMIT).unwrap();
+    let acknowledged = producer.context().acknowledged.load(Ordering::Relaxed);
+    assert_eq!(acknowledged, usize::try_from(PARTITIONS).unwrap());
+    drop(nodes);
+    std::fs::remove_dir_all(folder).unwrap();
 }

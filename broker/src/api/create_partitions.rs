@@ -20,7 +20,7 @@ use storage::Position;
 use super::create_topics::{Failure, check_replicas};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
-use crate::{error_map, topics};
+use crate::{error_map, topics, virtual_nodes};
 
 pub(super) struct CreatePartitions;
 
@@ -120,6 +120,7 @@ fn grow(
         let replicas =
             assignments.iter().map(|assignment| assignment.broker_ids.iter().map(|id| id.0).collect());
         nodes.assigned(topic.number(), i32::try_from(current).unwrap_or(i32::MAX), replicas.collect());
+        virtual_nodes::keep(broker);
     }
     broker.topics.changes.add(topic.name());
     position.map(Some).map_err(|error| (error_map::topic_error(&error), error.to_string()))

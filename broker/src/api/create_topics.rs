@@ -28,6 +28,7 @@ use crate::broker::Broker;
 use crate::error_map;
 use crate::topic_config::{self, BrokerLayers, Source, TOPIC_KEYS};
 use crate::topics::{self, CreateError};
+use crate::virtual_nodes;
 
 pub(super) struct CreateTopics;
 
@@ -114,6 +115,9 @@ fn create(broker: &Broker, asked: &CreatableTopic, validate_only: bool) -> Resul
                 let mut assignments: Vec<_> = asked.assignments.iter().collect();
                 assignments.sort_by_key(|assignment| assignment.partition_index);
                 nodes.assigned(topic.number(), 0, assignments.into_iter().map(of).collect());
+                if !asked.assignments.is_empty() {
+                    virtual_nodes::keep(broker);
+                }
             }
             Ok(Created { id: topic.id(), partitions, replication, configs, durable: Some(position) })
         }

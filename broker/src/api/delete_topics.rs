@@ -20,7 +20,7 @@ use storage::{Position, Topic};
 use super::create_topics::Failure;
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
-use crate::{error_map, topics};
+use crate::{error_map, topics, virtual_nodes};
 
 pub(super) struct DeleteTopics;
 
@@ -51,6 +51,9 @@ impl Api for DeleteTopics {
                 delete(broker, version, &topic, &mut durable)
             };
             results.push(result(topic, outcome));
+        }
+        if durable.is_some() {
+            durable = durable.max(virtual_nodes::keep(broker));
         }
         let deleted =
             results.iter().filter(|result| result.error_code == 0).filter_map(|result| result.name.as_ref());

@@ -17,7 +17,7 @@ use storage::{PartitionLog, Topic};
 
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
-use crate::virtual_nodes::{NodeError, elect_preferred};
+use crate::virtual_nodes::{NodeError, elect_preferred, keep};
 
 /// Preferred and unclean.
 /// As against unclean.
@@ -44,6 +44,7 @@ impl Api for ElectLeaders {
             Some(asked) => asked.into_iter().map(|topic| result(broker, preferred, topic)).collect(),
             None => all(broker, preferred),
         };
+        keep(broker);
         context.reply(&ElectLeadersResponse::default().with_replica_election_results(results))
     }
 }

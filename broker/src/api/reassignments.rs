@@ -40,6 +40,7 @@ impl Api for AlterPartitionReassignments {
         // Kafka has an empty sentence for nothing to do, and none for something done.
         let message = request.topics.is_empty().then(StrBytes::default);
         let responses = request.topics.into_iter().map(|topic| answered(broker, topic)).collect();
+        virtual_nodes::keep(broker);
         let response = AlterPartitionReassignmentsResponse::default()
             .with_error_message(message)
             .with_allow_replication_factor_change(request.allow_replication_factor_change)

@@ -68,14 +68,7 @@ impl Client {
     }
 
     fn in_dir(dir: TempDir, pairs: &[(&str, &str)]) -> Self {
-        let data = dir.path().join("data").display().to_string();
-        let own = [
-            ("log.dirs", data.as_str()),
-            ("onelog.commitlog.file.bytes", "4194304"),
-            ("onelog.flush", "os"),
-            ("offsets.topic.num.partitions", "3"),
-        ];
-        let config = Config::from_properties(own.into_iter().chain(pairs.iter().copied())).unwrap();
+        let config = config(&dir, pairs);
         let peer = (Ipv4Addr::LOCALHOST, 50_000).into();
         let connection =
             ConnectionInfo::new(peer, "PLAINTEXT".into(), &"broker.example:9092".parse().unwrap());
@@ -84,8 +77,18 @@ impl Client {
 
     /// The same directory, opened by another broker.
     fn reopened(self) -> Self {
-        self.broker.close().unwrap();
         let config = self.broker.config.as_ref().clone();
+        self.reopened_as(config)
+    }
+
+    /// As [`Self::reopened`], by a broker with these configs of its own.
+    fn reopened_with(self, pairs: &[(&str, &str)]) -> Self {
+        let config = config(&self._dir, pairs);
+        self.reopened_as(config)
+    }
+
+    fn reopened_as(self, config: Config) -> Self {
+        self.broker.close().unwrap();
         let Self { broker, connection, client_id, _dir } = self;
         drop(broker);
         Self { broker: reopened(&config), connection, client_id, _dir }
@@ -221,6 +224,17 @@ fn a_broker_that_is_opened_again_has_its_topics_and_records() {
 }
 
 /// Opens the directory of a broker that was just dropped: its coordinator's thread lets go of it a moment later.
+fn config(dir: &TempDir, pairs: &[(&str, &str)]) -> Config {
+    let data = dir.path().join("data").display().to_string();
+    let own = [
+        ("log.dirs", data.as_str()),
+        ("onelog.commitlog.file.bytes", "4194304"),
+        ("onelog.flush", "os"),
+        ("offsets.topic.num.partitions", "3"),
+    ];
+    Config::from_properties(own.into_iter().chain(pairs.iter().copied())).unwrap()
+}
+
 fn reopened(config: &Config) -> Arc<Broker> {
     for _ in 0..1000 {
         match Broker::open(config.clone()) {

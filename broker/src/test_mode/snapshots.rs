@@ -17,6 +17,7 @@ use storage::disk::Disk;
 
 use super::http::{Call, Failure, Outcome, answer};
 use crate::broker::Broker;
+use crate::virtual_nodes;
 
 /// Of all snapshots together: they are for tests with little data.
 const MOST_BYTES: u64 = 1 << 30;
@@ -130,6 +131,7 @@ fn exchange<T>(
         (broker.on_stopped)(&reason);
         Failure::internal(reason)
     };
+    virtual_nodes::keep(broker);
     broker.close().map_err(|error| stopped(&error))?;
     let outcome = work(&*broker.disk, &broker.config.data_dir);
     let successor = broker.reopened().map_err(|error| stopped(&error))?;
@@ -143,6 +145,7 @@ fn exchange<T>(
     if let Some(nodes) = &successor.virtual_nodes {
         nodes.forget_all_but(&successor.store.topics());
     }
+    virtual_nodes::place(&successor);
     broker.test_mode.as_ref().expect("verbs run in test mode").is_succeeded_by(successor);
     outcome.map_err(|error| Failure::internal(error.to_string()))
 }

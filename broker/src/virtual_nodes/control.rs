@@ -1,6 +1,7 @@
 //! Changing who leads and who is up: what the control API and the admin APIs do to virtual nodes.
 //!
-//! Invariant: whoever waits for a partition whose leader changed is woken, and finds it elsewhere.
+//! Invariant: whoever waits for a partition whose leader changed is woken, and finds it elsewhere. Elections and reassignments come
+//! by the partition: who asks for them calls `keep` after the last.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use storage::PartitionLog;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use super::kept::keep;
 use super::placement::Replicas;
 use super::{Placement, VirtualNodes};
 use crate::broker::Broker;
@@ -76,6 +78,7 @@ pub(crate) fn move_leader(
     changed(broker, nodes, &log, |replicas, is_up| {
         is_up(node).then(|| replicas.lead(node, is_up)).ok_or(NodeError::Down(node))
     })?;
+    keep(broker);
     Ok(nodes.placement(&log))
 }
 
@@ -102,6 +105,7 @@ pub(crate) fn set_up(broker: &Broker, node: i32, up: bool) -> Result<(), NodeErr
     for log in partitions(broker) {
         changed(broker, nodes, &log, |replicas, is_up| Ok(replicas.settle(is_up)))?;
     }
+    keep(broker);
     Ok(())
 }
 
@@ -137,7 +141,7 @@ pub(crate) fn reassign(
 }
 
 /// Does `work`, which says whether the leader changed; then the epoch grows and who waits is woken.
-fn changed(
+pub(super) fn changed(
     broker: &Broker,
     nodes: &VirtualNodes,
     log: &PartitionLog,
@@ -156,7 +160,7 @@ fn changed(
     Ok(())
 }
 
-fn partitions(broker: &Broker) -> Vec<Arc<PartitionLog>> {
+pub(super) fn partitions(broker: &Broker) -> Vec<Arc<PartitionLog>> {
     broker.store.topics().iter().flat_map(|topic| topic.partitions().to_vec()).collect()
 }
 

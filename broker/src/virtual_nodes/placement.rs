@@ -30,6 +30,23 @@ impl Replicas {
         Self { leader: up.first().copied(), in_sync, replicas }
     }
 
+    /// As they were left: `leader`, one of `replicas`, leads unless it is down and another is up.
+    pub(super) fn led(replicas: Vec<i32>, leader: i32, is_up: impl Fn(i32) -> bool) -> Self {
+        let mut placed = Self::new(replicas, &is_up);
+        if is_up(leader) {
+            placed.leader = Some(leader);
+        } else if placed.leader.is_none() {
+            placed.in_sync = vec![leader];
+        }
+        placed
+    }
+
+    /// Takes the place of what was; true when the leader changed.
+    pub(super) fn replaced(&mut self, by: Self) -> bool {
+        let before = std::mem::replace(self, by).leader;
+        self.leader != before
+    }
+
     /// Takes in that nodes went down or came up; true when the leader changed. The last in-sync replica stays one when it
     /// goes down, and no other leads before it is back (Kafka without unclean elections).
     pub(super) fn settle(&mut self, is_up: impl Fn(i32) -> bool) -> bool {
@@ -68,6 +85,15 @@ impl Replicas {
 
     pub(super) fn leader(&self) -> Option<i32> {
         self.leader
+    }
+
+    /// Who leads, or will lead when it is up again.
+    pub(super) fn last_leader(&self) -> i32 {
+        self.leader.or_else(|| self.in_sync.first().copied()).unwrap_or_else(|| self.preferred())
+    }
+
+    pub(super) fn replicas(&self) -> &[i32] {
+        &self.replicas
     }
 
     pub(super) fn has(&self, node: i32) -> bool {

@@ -5,14 +5,16 @@ use std::time::Duration;
 use protocol::ErrorCode;
 use protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use protocol::messages::create_topics_request::CreatableTopic;
+use protocol::messages::delete_topics_request::DeleteTopicState;
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use protocol::messages::metadata_response::MetadataResponsePartition;
 use protocol::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiKey, CreateTopicsRequest,
-    CreateTopicsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, ElectLeadersRequest,
-    ElectLeadersResponse, FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse, GroupId,
-    HeartbeatRequest, HeartbeatResponse, InitProducerIdRequest, InitProducerIdResponse, ListOffsetsRequest,
-    ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceResponse, TransactionalId,
+    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, DescribeLogDirsRequest,
+    DescribeLogDirsResponse, ElectLeadersRequest, ElectLeadersResponse, FetchResponse,
+    FindCoordinatorRequest, FindCoordinatorResponse, GroupId, HeartbeatRequest, HeartbeatResponse,
+    InitProducerIdRequest, InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
+    MetadataResponse, ProduceResponse, TransactionalId,
 };
 
 use super::consume::waiting_request;
@@ -276,18 +278,12 @@ fn preferred_leaders_lead_again_when_somebody_elects_them_and_partitions_can_be_
     let shown = client.shown("t", 0);
     let (preferred, other) = (shown.replica_nodes[0].0, shown.replica_nodes[1].0);
     move_leader(&client.broker, "t", 0, other).unwrap();
-    let elect = ElectLeadersRequest::default().with_topic_partitions(None).with_timeout_ms(1000);
-    let elected: ElectLeadersResponse = client.call(ApiKey::ElectLeaders, 2, &elect);
+    let elected = elect_preferred_leaders(&client);
     let [result] = elected.replica_election_results.as_slice() else { panic!("{elected:?}") };
     assert_eq!(result.partition_result.iter().map(|it| it.partition_id).collect::<Vec<_>>(), [0]);
     assert_eq!((client.leader("t"), client.shown("t", 0).leader_epoch), (preferred, 2));
     let third = NODES.into_iter().find(|node| ![preferred, other].contains(node)).unwrap();
-    let partition = ReassignablePartition::default().with_replicas(Some(vec![third.into(), other.into()]));
-    let topic = ReassignableTopic::default().with_name(topic_name("t")).with_partitions(vec![partition]);
-    let request = AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]);
-    let response: AlterPartitionReassignmentsResponse =
-        client.call(ApiKey::AlterPartitionReassignments, 0, &request);
-    assert_eq!(response.responses[0].partitions[0].error_code, 0);
+    reassign(&client, "t", &[third, other]);
     let moved = client.shown("t", 0);
     assert_eq!(
         (ids(&moved.replica_nodes), moved.leader_id.0, moved.leader_epoch),
@@ -346,6 +342,88 @@ fn leader_epoch_of_the_last_batch_is_known_after_a_restart() {
     let client = client.reopened();
     let log = client.broker.store.topic("t").unwrap().partition(0).unwrap();
     assert!(epoch >= 2 && log.leader_epoch() == epoch, "{epoch} {}", log.leader_epoch());
+}
+
+/// Moves a partition to these replicas (AlterPartitionReassignments).
+fn reassign(client: &Client, topic: &str, to: &[i32]) {
+    let to = to.iter().map(|id| (*id).into()).collect();
+    let partition = ReassignablePartition::default().with_replicas(Some(to));
+    let topic = ReassignableTopic::default().with_name(topic_name(topic)).with_partitions(vec![partition]);
+    let request = AlterPartitionReassignmentsRequest::default().with_topics(vec![topic]);
+    let response: AlterPartitionReassignmentsResponse =
+        client.call(ApiKey::AlterPartitionReassignments, 0, &request);
+    assert_eq!(response.responses[0].partitions[0].error_code, 0);
+}
+
+fn elect_preferred_leaders(client: &Client) -> ElectLeadersResponse {
+    let elect = ElectLeadersRequest::default().with_topic_partitions(None).with_timeout_ms(1000);
+    client.call(ApiKey::ElectLeaders, 2, &elect)
+}
+
+/// Names of what the log has about the broker itself.
+fn stored(client: &Client) -> Vec<String> {
+    client.broker.store.broker_configs().keys().cloned().collect()
+}
+
+#[test]
+fn leaders_and_replicas_that_were_moved_are_where_they_were_after_a_restart() {
+    let client = three();
+    client.replicated("moved", 2, 3);
+    client.replicated("elected", 1, 3);
+    client.replicated("reassigned", 1, 1);
+    client.replicated("left", 1, 1);
+    assert_eq!(stored(&client), Vec::<String>::new(), "nobody moved anything");
+    let (left, preferred) = (client.leader("left"), client.leader("elected"));
+    move_leader(&client.broker, "elected", 0, preferred % 3 + 1).unwrap();
+    reassign(&client, "reassigned", &[3, 1]);
+    elect_preferred_leaders(&client);
+    let next = client.leader("moved") % 3 + 1;
+    move_leader(&client.broker, "moved", 0, next).unwrap();
+    let moved = client.shown("moved", 0);
+    assert_eq!(stored(&client).len(), 2, "that of the moved one and of the reassigned one");
+    let client = client.reopened();
+    let again = client.shown("moved", 0);
+    assert_eq!((again.leader_id.0, &again.replica_nodes), (next, &moved.replica_nodes));
+    assert_eq!((again.leader_epoch, again.isr_nodes.len()), (moved.leader_epoch, 3));
+    let again = client.shown("reassigned", 0);
+    assert_eq!((again.leader_id.0, ids(&again.replica_nodes)), (3, vec![3, 1]));
+    assert_eq!((client.leader("elected"), client.leader("left")), (preferred, left));
+}
+
+#[test]
+fn nothing_is_stored_of_topics_that_are_gone_and_of_leaders_that_are_back() {
+    let client = three();
+    client.replicated("back", 1, 3);
+    client.replicated("gone", 1, 3);
+    for name in ["back", "gone"] {
+        move_leader(&client.broker, name, 0, client.leader(name) % 3 + 1).unwrap();
+    }
+    assert_eq!(stored(&client).len(), 2);
+    elect_preferred_leaders(&client);
+    assert_eq!(stored(&client).len(), 0);
+    move_leader(&client.broker, "gone", 0, client.leader("gone") % 3 + 1).unwrap();
+    let state = DeleteTopicState::default().with_name(Some(topic_name("gone")));
+    let request = DeleteTopicsRequest::default().with_topics(vec![state]).with_timeout_ms(1000);
+    let deleted: DeleteTopicsResponse = client.call(ApiKey::DeleteTopics, 6, &request);
+    assert_eq!((deleted.responses[0].error_code, stored(&client).len()), (0, 0));
+}
+
+#[test]
+fn partitions_of_nodes_that_are_not_there_any_more_are_led_by_one_that_is_and_go_back_with_them() {
+    let client = three();
+    client.replicated("shared", 1, 1);
+    client.replicated("alone", 1, 1);
+    reassign(&client, "shared", &[3, 2]);
+    reassign(&client, "alone", &[3]);
+    let client = client.reopened_with(&[("onelog.brokers", "2")]);
+    let shared = client.shown("shared", 0);
+    assert_eq!((shared.leader_id.0, ids(&shared.replica_nodes)), (2, vec![2]));
+    let alone = client.leader("alone");
+    assert!((1..=2).contains(&alone), "{alone}");
+    let client = client.reopened_with(&[]);
+    assert_eq!(client.metadata().brokers.len(), 1);
+    let client = client.reopened_with(&[("onelog.brokers", "3")]);
+    assert_eq!((client.leader("shared"), client.leader("alone")), (3, 3));
 }
 
 #[test]
