@@ -15,7 +15,7 @@ use super::turn::Turn;
 impl Turn<'_> {
     pub(super) fn leave(&mut self, waiter: WaiterId, request: LeaveGroup) {
         if self.group.consumer.is_some() {
-            let response = self.leave_as_classic(request);
+            let response = self.leave_consumers(request);
             return self.respond_when_durable(waiter, Response::LeaveGroup(response));
         }
         let mut members = Vec::with_capacity(request.members.len());

@@ -15,11 +15,9 @@ use super::heartbeat::{check_fenced, known_static};
 use super::member::{ClassicMetadata, ConsumerMember, MemberState};
 use crate::coordinator::effect::{CoordinatorRecord, WaiterId};
 use crate::coordinator::group::classic::{CONSUMER_PROTOCOL_TYPE, millis};
-use crate::coordinator::group::event::{Heartbeat, JoinGroup, LeaveGroup, MemberIdentity, SyncGroup};
+use crate::coordinator::group::event::{Heartbeat, JoinGroup, SyncGroup};
 use crate::coordinator::group::rebalances::RebalanceReason;
-use crate::coordinator::group::response::{
-    JoinGroupResponse, LeaveGroupResponse, LeftMember, Response, SyncGroupResponse,
-};
+use crate::coordinator::group::response::{JoinGroupResponse, Response, SyncGroupResponse};
 use crate::coordinator::group::timers::Timer;
 use crate::coordinator::group::turn::Turn;
 
@@ -176,36 +174,6 @@ impl Turn<'_> {
             return ErrorCode::RebalanceInProgress;
         }
         ErrorCode::None
-    }
-
-    pub(in crate::coordinator::group) fn leave_as_classic(
-        &mut self,
-        request: LeaveGroup,
-    ) -> LeaveGroupResponse {
-        let (mut left, mut members) = (Vec::new(), Vec::with_capacity(request.members.len()));
-        for MemberIdentity { member_id, group_instance_id } in request.members {
-            let leaving = if member_id.is_empty() {
-                let instance = group_instance_id.as_deref().unwrap_or_default();
-                let existing = self.consumer().static_member(instance).map(|member| member.id.to_string());
-                existing.ok_or(ErrorCode::UnknownMemberId)
-            } else {
-                Ok(member_id.clone())
-            };
-            let instance = group_instance_id.as_deref();
-            let leaving = leaving.and_then(|id| self.classic_member(&id, instance));
-            let error = match leaving {
-                Ok((member, _)) => {
-                    left.push(member.id);
-                    ErrorCode::None
-                }
-                Err(error) => error,
-            };
-            members.push(LeftMember { member_id, group_instance_id, error });
-        }
-        if !left.is_empty() {
-            self.fence_consumers(&left, RebalanceReason::MemberLeft);
-        }
-        LeaveGroupResponse { error: ErrorCode::None, members }
     }
 
     /// Who asks, if it is a classic member.

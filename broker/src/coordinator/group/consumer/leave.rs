@@ -1,5 +1,5 @@
-//! Members of a consumer group that go: on their own, for a while, or because they were silent or slow (Kafka's
-//! `consumerGroupLeave`, `consumerGroupFenceMembers` in `GroupMetadataManager`).
+//! Members of a consumer group that go: on their own, for a while, by LeaveGroup, or because they were silent or slow (Kafka's
+//! `consumerGroupLeave`, `classicGroupLeaveToConsumerGroup`, `consumerGroupFenceMembers` in `GroupMetadataManager`).
 
 use std::sync::Arc;
 
@@ -8,9 +8,11 @@ use protocol::ErrorCode;
 use super::heartbeat::{check_fenced, known_static, unknown_member};
 use super::member::{LEAVE_STATIC_EPOCH, MemberState, Owned};
 use super::records;
-use crate::coordinator::group::event::ConsumerGroupHeartbeat;
+use crate::coordinator::group::event::{ConsumerGroupHeartbeat, LeaveGroup, MemberIdentity};
 use crate::coordinator::group::rebalances::RebalanceReason;
-use crate::coordinator::group::response::{ConsumerGroupHeartbeatResponse, Refusal};
+use crate::coordinator::group::response::{
+    ConsumerGroupHeartbeatResponse, LeaveGroupResponse, LeftMember, Refusal,
+};
 use crate::coordinator::group::timers::Timer;
 use crate::coordinator::group::turn::Turn;
 
@@ -48,6 +50,42 @@ impl Turn<'_> {
             heartbeat_interval_ms: 0,
             assignment: None,
         })
+    }
+
+    /// LeaveGroup takes members of both protocols out: a classic one says goodbye with it, and an administrator names whom he
+    /// wants out.
+    pub(in crate::coordinator::group) fn leave_consumers(
+        &mut self,
+        request: LeaveGroup,
+    ) -> LeaveGroupResponse {
+        let (mut left, mut members) = (Vec::new(), Vec::with_capacity(request.members.len()));
+        for identity in request.members {
+            let leaving = self.leaving_consumer(&identity);
+            let error = leaving.as_ref().err().map_or(ErrorCode::None, |refusal| refusal.error);
+            left.extend(leaving);
+            let MemberIdentity { member_id, group_instance_id } = identity;
+            members.push(LeftMember { member_id, group_instance_id, error });
+        }
+        if !left.is_empty() {
+            self.fence_consumers(&left, RebalanceReason::MemberLeft);
+        }
+        LeaveGroupResponse { error: ErrorCode::None, members }
+    }
+
+    /// An instance id alone names a static member, whatever its member id is.
+    fn leaving_consumer(&mut self, identity: &MemberIdentity) -> Result<Arc<str>, Refusal> {
+        let group_id = self.group.id.clone();
+        let consumer = self.consumer();
+        let id = identity.member_id.as_str();
+        let Some(instance) = identity.group_instance_id.as_deref() else {
+            let member = consumer.member(id).ok_or_else(|| unknown_member(id, &group_id))?;
+            return Ok(member.id.clone());
+        };
+        let member = known_static(consumer.static_member(instance), instance)?;
+        if !id.is_empty() {
+            check_fenced(member, id, instance)?;
+        }
+        Ok(member.id.clone())
     }
 
     /// The static member keeps its place until its session ends.

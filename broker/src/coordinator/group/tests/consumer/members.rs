@@ -91,6 +91,33 @@ fn leaver_is_gone_at_once_and_its_partitions_go_to_the_others() {
 }
 
 #[test]
+fn administrator_takes_members_out_by_member_id() {
+    let mut world = world(4);
+    world.pair();
+    assert_eq!(left(world.ask(leave(&["b", "c"]))), [ErrorCode::None, ErrorCode::UnknownMemberId]);
+    assert_eq!(world.beat_error(staying("b", 3)).0, ErrorCode::UnknownMemberId);
+    assert_eq!(world.beat_ok(staying("a", 3)), (4, Some(partitions(&[0, 1, 2, 3]))));
+}
+
+#[test]
+fn administrator_takes_static_members_out_by_instance_id() {
+    let mut world = world(4);
+    let instance_id = Some("i".to_owned());
+    world.beat_ok(ConsumerGroupHeartbeat { instance_id: instance_id.clone(), ..joining("a") });
+    // Gone for a while: without the administrator it would keep its partitions until its session ends.
+    world.beat_ok(ConsumerGroupHeartbeat { instance_id, ..staying("a", -2) });
+    let leave = |member_id: &str, instance: &str| {
+        let group_instance_id = Some(instance.to_owned());
+        let member = MemberIdentity { member_id: member_id.to_owned(), group_instance_id };
+        Request::LeaveGroup(LeaveGroup { group_id: GROUP.to_owned(), members: vec![member] })
+    };
+    assert_eq!(left(world.ask(leave("", "j"))), [ErrorCode::UnknownMemberId]);
+    assert_eq!(left(world.ask(leave("b", "i"))), [ErrorCode::FencedInstanceId]);
+    assert_eq!(left(world.ask(leave("", "i"))), [ErrorCode::None]);
+    assert_eq!(world.describe_consumers().state, "Empty");
+}
+
+#[test]
 fn silent_member_is_out_at_its_session_deadline() {
     let mut world = world(4);
     world.pair();
