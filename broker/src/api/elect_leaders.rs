@@ -19,9 +19,9 @@ use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
 use crate::virtual_nodes::{NodeError, elect_preferred, keep};
 
-/// Preferred and unclean.
 /// As against unclean.
 const PREFERRED: i8 = 0;
+/// Preferred and unclean.
 const ELECTION_TYPES: std::ops::RangeInclusive<i8> = 0..=1;
 
 pub(super) struct ElectLeaders;
