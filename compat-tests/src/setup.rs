@@ -256,15 +256,36 @@ fn class_path(folder: &Path) -> OsString {
 }
 
 fn go(library: &str) -> Result<Vec<OsString>> {
+    let folder = go_programs("go", "driver", &["."])?;
+    Ok(vec![folder.join("driver").into_os_string(), library.into()])
+}
+
+/// The folder with the console tools of the sarama that `drivers/go` pins: its module has them as programs of their own.
+///
+/// # Errors
+/// Go is missing, or the download or the build fails.
+pub fn sarama_tools() -> Result<PathBuf> {
+    const PACKAGES: [&str; 4] = [
+        "github.com/IBM/sarama/tools/kafka-console-producer",
+        "github.com/IBM/sarama/tools/kafka-console-consumer",
+        "github.com/IBM/sarama/tools/kafka-console-partitionconsumer",
+        "github.com/IBM/sarama/tools/kafka-producer-performance",
+    ];
+    go_programs("sarama-tools", "", &PACKAGES)
+}
+
+/// A folder with the programs that `packages`, of the module in `drivers/go` or of one that it requires, are built to: the one of
+/// that name, or without it each under its own.
+fn go_programs(name: &str, program: &str, packages: &[&str]) -> Result<PathBuf> {
     require("go", "version", "the clients of Go need version 1.26 or newer")?;
     let source = layout::driver_dir("go");
-    let folder = install("go", &source, "", |folder| {
+    install(name, &source, &packages.join(" "), |folder| {
         run(Command::new("go")
             .current_dir(&source)
             .args(["build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o"])
-            .arg(folder.join("driver")))
-    })?;
-    Ok(vec![folder.join("driver").into_os_string(), library.into()])
+            .arg(folder.join(program))
+            .args(packages))
+    })
 }
 
 fn javascript() -> Result<Vec<OsString>> {

@@ -11,6 +11,7 @@ mod kcat;
 mod mirror;
 mod program;
 mod records;
+mod sarama_tools;
 mod streams;
 
 use std::io::Write as _;
@@ -31,6 +32,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("kcat", kcat::run),
     ("kafka-console", kafka_console::run),
     ("kafkatop", kafkatop::run),
+    ("sarama-tools", sarama_tools::run),
     ("connect-standalone", connect::standalone),
     ("connect-distributed", connect::distributed),
     ("connect-exactly-once-source", connect::exactly_once_source),
