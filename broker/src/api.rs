@@ -5,6 +5,7 @@
 //! a handler has finished everything order-sensitive when it returns, only waiting is left to [`Reply::Later`]; what
 //! has to ask somebody first returns [`Reply::Ordered`], and no later request of the connection is begun before.
 
+mod acls;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
@@ -103,6 +104,9 @@ pub(crate) static APIS: &[Entry] = &[
     entry::<reassignments::ListPartitionReassignments>(),
     entry::<client_quotas::DescribeClientQuotas>(),
     entry::<client_quotas::AlterClientQuotas>(),
+    entry::<acls::DescribeAcls>(),
+    entry::<acls::CreateAcls>(),
+    entry::<acls::DeleteAcls>(),
     entry::<describe_quorum::DescribeQuorum>(),
     entry::<update_features::UpdateFeatures>(),
     entry::<cluster_members::UnregisterBroker>(),

@@ -71,11 +71,14 @@ errors_of! {
     ApiVersionsResponse { error_code }
     ConsumerGroupDescribeResponse { groups[error_code] }
     ConsumerGroupHeartbeatResponse { error_code }
+    CreateAclsResponse { results[error_code] }
     CreatePartitionsResponse { results[error_code] }
     CreateTopicsResponse { topics[error_code] }
+    DeleteAclsResponse { filter_results[error_code] }
     DeleteGroupsResponse { results[error_code] }
     DeleteRecordsResponse { topics[partitions[error_code]] }
     DeleteTopicsResponse { responses[error_code] }
+    DescribeAclsResponse { error_code }
     DescribeClientQuotasResponse { error_code }
     DescribeClusterResponse { error_code }
     DescribeConfigsResponse { results[error_code] }

@@ -65,6 +65,9 @@ pub(crate) const LAYOUTS: &[Layout] = &[
     no_array(26, 3),                                            // EndTxn
     array(27, 1, 1, b""),                                       // WriteTxnMarkers
     array(28, 3, 0, b"\0\x01x\0\x01g\0\0\0\0\0\0\0\x01\0\0"), // TxnOffsetCommit: transactional id, group, producer, epoch
+    no_array(29, 2),                                          // DescribeAcls
+    array(30, 2, 1, b""),                                     // CreateAcls
+    array(31, 2, 1, b""),                                     // DeleteAcls
     array(32, 4, 1, b""),                                     // DescribeConfigs
     array(33, 2, 0, b""),                                     // AlterConfigs
     array(34, 2, 1, b""),                                     // AlterReplicaLogDirs

@@ -4,6 +4,8 @@ use protocol::StrBytes;
 use protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
 use protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
 use protocol::messages::alter_replica_log_dirs_request::{AlterReplicaLogDir, AlterReplicaLogDirTopic};
+use protocol::messages::create_acls_request::AclCreation;
+use protocol::messages::delete_acls_request::DeleteAclsFilter;
 use protocol::messages::describe_client_quotas_request::ComponentData;
 use protocol::messages::elect_leaders_request::TopicPartitions;
 use protocol::messages::update_features_request::FeatureUpdateKey;
@@ -11,6 +13,7 @@ use protocol::messages::*;
 
 use super::every_version::answered;
 use super::{Client, topic_name};
+use crate::api::Reply;
 
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -237,4 +240,52 @@ fn the_one_member_stays() {
         removed.error_message.as_deref(),
         Some("Cluster doesn't support removing voter because the kraft.version feature is 0")
     );
+}
+
+#[test]
+fn without_an_authorizer_each_acl_is_answered_so() {
+    let client = Client::new();
+    let all = DescribeAclsRequest::default()
+        .with_resource_type_filter(1)
+        .with_pattern_type_filter(1)
+        .with_operation(1)
+        .with_permission_type(1);
+    let told: Vec<DescribeAclsResponse> = answered(&client, ApiKey::DescribeAcls, |_| all.clone());
+    assert!(told.iter().all(|response| response.error_code == 54 && response.resources.is_empty()));
+    let acl = AclCreation::default()
+        .with_resource_type(2)
+        .with_resource_pattern_type(3)
+        .with_operation(3)
+        .with_permission_type(3);
+    let created: Vec<CreateAclsResponse> = answered(&client, ApiKey::CreateAcls, |_| {
+        CreateAclsRequest::default().with_creations(vec![acl.clone(); 2])
+    });
+    for response in created {
+        let codes: Vec<i16> = response.results.iter().map(|result| result.error_code).collect();
+        assert_eq!(codes, [54, 54]);
+    }
+    let filter = DeleteAclsFilter::default()
+        .with_resource_type_filter(1)
+        .with_pattern_type_filter(1)
+        .with_operation(1)
+        .with_permission_type(1);
+    let deleted: Vec<DeleteAclsResponse> = answered(&client, ApiKey::DeleteAcls, |_| {
+        DeleteAclsRequest::default().with_filters(vec![filter.clone()])
+    });
+    for response in deleted {
+        let told: Vec<_> =
+            response.filter_results.into_iter().map(|one| (one.error_code, one.error_message)).collect();
+        assert_eq!(told, [(54, Some(text("No Authorizer is configured.")))]);
+    }
+}
+
+#[test]
+fn acls_of_a_kind_that_their_client_cannot_name_break_the_connection() {
+    let client = Client::new();
+    let describe = DescribeAclsRequest::default().with_resource_type_filter(1).with_pattern_type_filter(1);
+    assert!(matches!(client.reply(ApiKey::DescribeAcls, 2, &describe.with_operation(1)), Reply::Close));
+    let create = CreateAclsRequest::default().with_creations(vec![AclCreation::default()]);
+    assert!(matches!(client.reply(ApiKey::CreateAcls, 2, &create), Reply::Close));
+    let delete = DeleteAclsRequest::default().with_filters(vec![DeleteAclsFilter::default()]);
+    assert!(matches!(client.reply(ApiKey::DeleteAcls, 2, &delete), Reply::Close));
 }
