@@ -239,3 +239,27 @@ fn appends_go_on_while_old_batches_are_read() {
     assert!(!tail.is_cold(), "this process wrote it a moment ago");
     assert_eq!(tail.read().unwrap().batches[..], read.batches[2..]);
 }
+
+#[test]
+fn while_somebody_writes_nothing_is_read_ahead_and_everything_is_served() {
+    for (partitions, value) in [(1, 20_000), (5, 3_000), (40, 200), (2, 600_000)] {
+        let world = World::new(partitions, value, FILE * FILES / 4);
+        let (hot, _) = world.store.create_topic("hot", Uuid::from_u128(2), 1, Configs::default()).unwrap();
+        let hot = hot.partition(0).unwrap();
+        let write = || {
+            let count = hot.high_watermark();
+            append(&world.store, &hot, batch(b"new", &[count], None));
+        };
+        write();
+        let mut first = None;
+        let got = consume(&world, |_| {
+            first.get_or_insert_with(|| world.resident(0));
+            write();
+        });
+        assert!(got == world.expected, "{partitions} partitions");
+        if partitions == 1 {
+            let first = first.unwrap();
+            assert!((20..40).contains(&first), "{first} % of 4 MiB after a fetch of 1 MiB");
+        }
+    }
+}

@@ -3,11 +3,13 @@
 //! Called by `store` on threads that may wait for a device. The batches of all partitions of one fetch are read together:
 //! the system is told all ranges first, then those that come next, so that the device works on many at once; then batches
 //! are copied out by positioned reads and checked, all that on a thread of the idle class. What came in this way is released
-//! again a little later, except in the newest files. Invariant: no page of a map is touched here that may have to be waited
-//! for, so the map's pages stay those of readers at the log's end.
+//! again a little later, except in the newest files. While somebody writes, little is asked for at a time and nothing ahead.
+//! Invariant: no page of a map is touched here that may have to be waited for, so the map's pages stay those of readers at
+//! the log's end.
 
 use std::iter::Peekable;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
@@ -32,6 +34,8 @@ const READ_GAP: u64 = 32 << 10;
 const COPY_GAP: u64 = 1 << 10;
 /// A run that grew to this ends. Larger pieces of memory come from the system and go back to it each time.
 const RUN: u64 = 512 << 10;
+/// Read ahead while somebody writes.
+const LITTLE: u64 = 256 << 10;
 /// Of each partition, asked for ahead of need.
 const AHEAD: usize = 2 << 20;
 const PAGE: u64 = 4096;
@@ -43,6 +47,8 @@ pub(crate) struct ColdReads {
     opened_at: Position,
     recent: Mutex<Recent>,
     idle_class: IdleClass,
+    /// The log's end when it was read from last.
+    written_before: AtomicU64,
 }
 
 /// Bytes of one file that are read in one go.
@@ -54,7 +60,12 @@ struct Run {
 
 impl ColdReads {
     pub(crate) fn new(opened_at: Position) -> Self {
-        Self { opened_at, recent: Mutex::new(Recent::new(RECENT)), idle_class: IdleClass::default() }
+        Self {
+            opened_at,
+            recent: Mutex::new(Recent::new(RECENT)),
+            idle_class: IdleClass::default(),
+            written_before: AtomicU64::new(opened_at.0),
+        }
     }
 
     /// Whether reading these from the map may wait for a device.
@@ -88,7 +99,12 @@ impl ColdReads {
         wanted: &[(&PartitionLog, &Located)],
     ) -> Vec<Result<Batches, ReadError>> {
         let (mut cold, came_in_cold) = self.not_in_memory(log, wanted.iter().flat_map(|(_, it)| &it.pieces));
-        if came_in_cold || !cold.is_empty() {
+        let written = log.written().0;
+        let somebody_writes = self.written_before.swap(written, Ordering::Relaxed) != written;
+        if somebody_writes {
+            // They do not wait in the device behind more than a little.
+            cold.clear();
+        } else if came_in_cold || !cold.is_empty() {
             let next: Vec<Piece> = wanted
                 .iter()
                 .flat_map(|(log_of, located)| following(log, extents, log_of, located))
@@ -99,7 +115,7 @@ impl ColdReads {
         let tail = self.tail(log);
         self.idle_class.run(|| {
             cold.iter().for_each(|run| run.file.read_ahead(&run.range));
-            let read = wanted.iter().map(|(_, located)| copy(located, &tail)).collect();
+            let read = wanted.iter().map(|(_, located)| copy(located, &tail, somebody_writes)).collect();
             for (range, file) in &surplus {
                 if let Some(file) = file.upgrade() {
                     file.release(&whole_pages(range));
@@ -145,8 +161,10 @@ fn following(log: &CommitLog, extents: &Extents, partition: &PartitionLog, locat
     locate_pieces(log, extents, partition, &request, None).map(|located| located.pieces).unwrap_or_default()
 }
 
-fn copy(located: &Located, tail: &Range<Position>) -> Result<Batches, ReadError> {
+/// Copies what is not in `tail`; `in_pieces` where nothing was read ahead.
+fn copy(located: &Located, tail: &Range<Position>, in_pieces: bool) -> Result<Batches, ReadError> {
     let mut copied: Option<(Range<Position>, Bytes)> = None;
+    let mut told = 0;
     located.read_from(|index, piece| {
         // Before a batch and behind a copy, so that whoever wakes waits for no more than one check or copy.
         std::thread::yield_now();
@@ -159,7 +177,10 @@ fn copy(located: &Located, tail: &Range<Position>) -> Result<Batches, ReadError>
             None => {
                 let run = Run::first_of(&mut located.pieces[index..].iter().peekable(), COPY_GAP);
                 let run = run.expect("there is at least this batch");
-                let bytes = run.copy()?;
+                if in_pieces {
+                    told = tell_some(&located.pieces, index, told);
+                }
+                let bytes = run.copy(in_pieces)?;
                 std::thread::yield_now();
                 (run.range.clone(), bytes)
             }
@@ -169,6 +190,23 @@ fn copy(located: &Located, tail: &Range<Position>) -> Result<Batches, ReadError>
         copied = Some((range, bytes));
         Ok(batch)
     })
+}
+
+/// Has pieces from number `from` on read ahead that were not yet, up to number `told`, as many as are small together; returns up to
+/// which that is so now.
+fn tell_some(pieces: &[Piece], from: usize, told: usize) -> usize {
+    let mut bytes = 0;
+    let small = |piece: &&Piece| {
+        bytes += piece.range().end.0 - piece.range().start.0;
+        bytes <= LITTLE
+    };
+    let until = from + pieces[from..].iter().take_while(small).count();
+    if until > told {
+        for run in runs(pieces[told.max(from)..until].iter(), READ_GAP) {
+            run.file.read_ahead(&run.range);
+        }
+    }
+    until.max(told)
 }
 
 fn holds(range: &Range<Position>, wanted: &Range<Position>) -> bool {
@@ -197,10 +235,10 @@ impl Run {
         Some(Self { file: Arc::clone(&first.file), range })
     }
 
-    fn copy(&self) -> Result<Bytes, Error> {
+    fn copy(&self, in_pieces: bool) -> Result<Bytes, Error> {
         let len = usize::try_from(self.range.end.0 - self.range.start.0).expect("runs fit memory");
-        self.file
-            .copy(self.range.start, len)
+        let copy = if in_pieces { MappedFile::copy_in_pieces } else { MappedFile::copy };
+        copy(&self.file, self.range.start, len)
             .map_err(|source| Error::io("read", self.file.file_name(), source))
     }
 }
