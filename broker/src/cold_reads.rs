@@ -13,7 +13,8 @@ use prometheus::{IntCounter, Opts};
 use storage::{Clock, Position};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// One waits for the device while the other copies. They are the runtime's blocking threads, which end when idle.
+/// One waits for the device while the other copies. They are the runtime's blocking threads, which end when idle; `storage` has
+/// a thread of the idle class do that part of their work while they wait for it.
 const THREADS: usize = 2;
 /// Of copies that are made or wait to be sent, bytes.
 const MEMORY: usize = 64 << 20;
@@ -111,8 +112,8 @@ impl ColdReads {
     }
 }
 
-/// The threads that wait for the device also copy and check; those who serve the log's end go first. Where the system does
-/// not allow that, nothing is lost but this.
+/// The threads that look for old batches, and copy and check them where the idle class gets no processor, let those go first who
+/// serve the log's end. Where the system does not allow that, nothing is lost but this.
 fn yield_to_cores() {
     thread_local!(static ASKED: Cell<bool> = const { Cell::new(false) });
     if !ASKED.replace(true) {

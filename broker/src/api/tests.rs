@@ -223,7 +223,6 @@ fn a_broker_that_is_opened_again_has_its_topics_and_records() {
     assert_eq!(client.broker.topics.collision("t_x").as_deref(), Some("t.x"));
 }
 
-/// Opens the directory of a broker that was just dropped: its coordinator's thread lets go of it a moment later.
 fn config(dir: &TempDir, pairs: &[(&str, &str)]) -> Config {
     let data = dir.path().join("data").display().to_string();
     let own = [
@@ -235,6 +234,7 @@ fn config(dir: &TempDir, pairs: &[(&str, &str)]) -> Config {
     Config::from_properties(own.into_iter().chain(pairs.iter().copied())).unwrap()
 }
 
+/// Opens the directory of a broker that was just dropped: its coordinator's thread lets go of it a moment later.
 fn reopened(config: &Config) -> Arc<Broker> {
     for _ in 0..1000 {
         match Broker::open(config.clone()) {

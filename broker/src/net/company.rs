@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 /// Bytes that a connection writes before the others of its core have their turn: less than 100 us of copying.
 pub(super) const TURN: usize = 128 << 10;
-/// Others that did nothing for this long are not waited for: turns cost a third more time on a core per byte.
+/// Others that did nothing for this long are not waited for: turns, of twice that size, cost a third more time on a
+/// core per byte.
 pub(super) const MEMORY: Duration = Duration::from_millis(100);
 
 /// See the module.

@@ -180,7 +180,8 @@ fn copy(located: &Located, tail: &Range<Position>, in_pieces: bool) -> Result<Ba
                 if in_pieces {
                     told = tell_some(&located.pieces, index, told);
                 }
-                let bytes = run.copy(in_pieces)?;
+                // Less was told of already.
+                let bytes = run.copy(in_pieces && run.len() > LITTLE)?;
                 std::thread::yield_now();
                 (run.range.clone(), bytes)
             }
@@ -192,12 +193,12 @@ fn copy(located: &Located, tail: &Range<Position>, in_pieces: bool) -> Result<Ba
     })
 }
 
-/// Has pieces from number `from` on read ahead that were not yet, up to number `told`, as many as are small together; returns up to
-/// which that is so now.
+/// Has as many pieces as are small together read ahead, from number `from` on and but for those below `told`, which are already.
+/// Returns the number below which that is so now.
 fn tell_some(pieces: &[Piece], from: usize, told: usize) -> usize {
     let mut bytes = 0;
     let small = |piece: &&Piece| {
-        bytes += piece.range().end.0 - piece.range().start.0;
+        bytes += length(&piece.range());
         bytes <= LITTLE
     };
     let until = from + pieces[from..].iter().take_while(small).count();
@@ -235,12 +236,21 @@ impl Run {
         Some(Self { file: Arc::clone(&first.file), range })
     }
 
+    /// Bytes.
+    fn len(&self) -> u64 {
+        length(&self.range)
+    }
+
     fn copy(&self, in_pieces: bool) -> Result<Bytes, Error> {
-        let len = usize::try_from(self.range.end.0 - self.range.start.0).expect("runs fit memory");
+        let len = usize::try_from(self.len()).expect("runs fit memory");
         let copy = if in_pieces { MappedFile::copy_in_pieces } else { MappedFile::copy };
         copy(&self.file, self.range.start, len)
             .map_err(|source| Error::io("read", self.file.file_name(), source))
     }
+}
+
+fn length(range: &Range<Position>) -> u64 {
+    range.end.0 - range.start.0
 }
 
 fn whole_pages(range: &Range<Position>) -> Range<Position> {
