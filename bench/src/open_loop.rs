@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use hdrhistogram::Histogram;
 
 use crate::load::{Load, Producer, next_run};
@@ -54,7 +54,39 @@ impl Schedule {
     }
 }
 
-/// Runs the load and returns it with the latencies in microseconds.
+/// Latencies in microseconds, by the second in which their requests were due.
+#[derive(Debug, Default)]
+pub(crate) struct Latencies(Vec<Histogram<u64>>);
+
+impl Latencies {
+    /// Those of all requests.
+    pub(crate) fn all(&self) -> Histogram<u64> {
+        let mut all = histogram();
+        self.0.iter().for_each(|second| all += second);
+        all
+    }
+
+    /// A quantile of each second's requests. Their median says what a load costs where a device stalls for part of a second
+    /// now and then by itself, which a quantile of all requests does not.
+    pub(crate) fn of_each_second(&self, quantile: f64) -> Vec<f64> {
+        self.0.iter().map(|second| second.value_at_quantile(quantile) as f64).collect()
+    }
+
+    fn record(&mut self, second: usize, latency: u64) {
+        self.second(second).saturating_record(latency);
+    }
+
+    fn add(&mut self, other: &Self) {
+        other.0.iter().enumerate().for_each(|(number, second)| *self.second(number) += second);
+    }
+
+    fn second(&mut self, number: usize) -> &mut Histogram<u64> {
+        self.0.resize_with(self.0.len().max(number + 1), histogram);
+        &mut self.0[number]
+    }
+}
+
+/// Runs the load and returns it with the latencies.
 ///
 /// # Errors
 /// The broker refuses a batch, goes away, or needs twice the time that the schedule has.
@@ -63,7 +95,7 @@ pub(crate) fn produce(
     topics: &mut TopicSet,
     load: Load,
     schedule: Schedule,
-) -> Result<(Produced, Histogram<u64>)> {
+) -> Result<(Produced, Latencies)> {
     let run = next_run();
     let shared: &TopicSet = topics;
     // Threads need a moment to start and connect before the first request is due.
@@ -78,10 +110,8 @@ pub(crate) fn produce(
     });
     let elapsed = clock::now() - started;
     let (sent, measured): (Vec<_>, Vec<_>) = results.context("a load connection failed")?.into_iter().unzip();
-    let mut latencies = histogram();
-    for one in measured {
-        latencies.add(one).map_err(|error| anyhow!("{error}"))?;
-    }
+    let mut latencies = Latencies::default();
+    measured.iter().for_each(|one| latencies.add(one));
     let produced = Produced::new(run, &load, elapsed, sent);
     produced.extend(topics);
     Ok((produced, latencies))
@@ -102,11 +132,7 @@ impl Line {
     }
 }
 
-fn connection_run(
-    address: SocketAddr,
-    mut producer: Producer<'_>,
-    line: Line,
-) -> Result<(Sent, Histogram<u64>)> {
+fn connection_run(address: SocketAddr, mut producer: Producer<'_>, line: Line) -> Result<(Sent, Latencies)> {
     let connection = Connection::open(address)?;
     let writer = connection.writer()?;
     let total = AtomicU64::new(line.schedule.requests(line.load.connections, line.number));
@@ -140,8 +166,8 @@ fn send(mut writer: TcpStream, producer: &mut Producer<'_>, line: Line, total: &
     Ok(())
 }
 
-fn receive(mut connection: Connection, line: Line, total: &AtomicU64) -> Result<Histogram<u64>> {
-    let mut latencies = histogram();
+fn receive(mut connection: Connection, line: Line, total: &AtomicU64) -> Result<Latencies> {
+    let mut latencies = Latencies::default();
     let measured_from = line.started + line.schedule.warm_up;
     let mut received = 0;
     while received < total.load(Ordering::Acquire) {
@@ -151,7 +177,7 @@ fn receive(mut connection: Connection, line: Line, total: &AtomicU64) -> Result<
         let due = line.due(received);
         if due >= measured_from {
             let latency = u64::try_from(now.saturating_duration_since(due).as_micros())?;
-            latencies.saturating_record(latency);
+            latencies.record(usize::try_from((due - measured_from).as_secs())?, latency);
         }
         received += 1;
     }
@@ -177,5 +203,18 @@ mod tests {
         assert_eq!(schedule.due(4, 3, 2), Duration::from_millis(11));
         let requests: Vec<_> = (0..4).map(|number| schedule.requests(4, number)).collect();
         assert_eq!(requests, [27, 26, 26, 26]);
+    }
+
+    #[test]
+    fn one_second_with_a_stall_moves_no_median_of_seconds() {
+        let mut one = Latencies::default();
+        let mut other = Latencies::default();
+        (0..3).for_each(|second| (0..100).for_each(|_| one.record(second, 200)));
+        (0..50).for_each(|_| other.record(1, 400_000));
+        one.add(&other);
+        assert_eq!(one.all().len(), 350);
+        assert!(one.all().value_at_quantile(0.99) >= 400_000);
+        let seconds = one.of_each_second(0.99);
+        assert_eq!((seconds.len(), crate::samples::median(&seconds)), (3, 200.0));
     }
 }

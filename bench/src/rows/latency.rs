@@ -1,7 +1,6 @@
 //! Produce latency at a fixed rate, from the moment each request was due.
 
 use anyhow::Result;
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::batches::BatchShape;
@@ -10,9 +9,9 @@ use crate::checker::Findings;
 use crate::closed_loop::{self, Pace};
 use crate::load::Load;
 use crate::onelog::Flush;
-use crate::open_loop::{self, Schedule};
+use crate::open_loop::{self, Latencies, Schedule};
 use crate::readback;
-use crate::samples::Sides;
+use crate::samples::{Sides, median};
 use crate::session::{Experiment, Session};
 use crate::table::Figure;
 use crate::topics::TopicSet;
@@ -34,20 +33,24 @@ pub(super) struct Latency {
     pub(super) p99_us: f64,
     pub(super) p999_us: f64,
     pub(super) max_us: f64,
+    /// The median of the seconds' 99 %.
+    pub(super) second_p99_us: f64,
     findings: Findings,
 }
 
 impl Latency {
     /// From what an open loop measured.
-    pub(super) fn new(rate: f64, latencies: &Histogram<u64>) -> Self {
-        let at = |quantile| latencies.value_at_quantile(quantile) as f64;
+    pub(super) fn new(rate: f64, latencies: &Latencies) -> Self {
+        let all = latencies.all();
+        let at = |quantile| all.value_at_quantile(quantile) as f64;
         Self {
             rate,
-            requests: latencies.len(),
+            requests: all.len(),
             p50_us: at(0.5),
             p99_us: at(0.99),
             p999_us: at(0.999),
-            max_us: latencies.max() as f64,
+            max_us: all.max() as f64,
+            second_p99_us: median(&latencies.of_each_second(0.99)),
             findings: Findings::default(),
         }
     }

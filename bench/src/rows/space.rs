@@ -85,7 +85,7 @@ fn measure(broker: &Broker, duration: Duration) -> Result<Space> {
         (produced, watch.join().expect("the watching thread panicked"))
     });
     let (produced, latencies) = produced?;
-    let p99_us = latencies.value_at_quantile(0.99) as f64;
+    let p99_us = latencies.all().value_at_quantile(0.99) as f64;
     Ok(Space { written_bytes: produced.bytes, p99_us, ..watched? })
 }
 
