@@ -165,7 +165,7 @@ impl MappedFile {
         } else if file.len() != size {
             return Err(wrong_size(&*file, base, size).unwrap_or_else(|| wrong_length(size)));
         }
-        let header = file.read(0, USED)?;
+        let header = file.copy(0, USED)?;
         let (incarnation, length) = decode_header(&header, base)?;
         if length != file.len() {
             return Err(wrong_length(length));
@@ -241,7 +241,7 @@ impl MappedFile {
 
 /// A whole header that disagrees with the format file: no creation that was cut short leaves one.
 fn wrong_size(file: &dyn DiskFile, base: Position, expected: u64) -> Option<FileHeaderError> {
-    let (_, found) = decode_header(&file.read(0, USED).ok()?, base).ok()?;
+    let (_, found) = decode_header(&file.copy(0, USED).ok()?, base).ok()?;
     (found != expected).then_some(FileHeaderError::Size { found, expected })
 }
 

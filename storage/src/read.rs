@@ -211,7 +211,11 @@ pub(crate) fn read(
     let (mut rest, mut read) = (*request, Batches::default());
     loop {
         let located = wait_for_pieces(log, extents, partition, &rest);
-        let (located, part) = match located.and_then(|located| located.read().map(|part| (located, part))) {
+        let from_map = |located: Located| {
+            located.pieces.iter().for_each(Piece::read_ahead);
+            located.read().map(|part| (located, part))
+        };
+        let (located, part) = match located.and_then(from_map) {
             Ok(both) => both,
             Err(error) if read.batches.is_empty() => return Err(error),
             Err(_) => return Ok(read),
@@ -366,11 +370,12 @@ impl Piece {
         Ok(Self { entry: *entry, file, map })
     }
 
-    /// Its bytes, a slice of the map.
+    /// Its bytes, a slice of the map. Waits for the device where they are not in memory.
     ///
     /// # Errors
     /// `Corrupt`.
     pub(crate) fn checked(&self, partition: &PartitionLog) -> Result<&Bytes, Error> {
+        self.read_ahead();
         self.check(partition.topic_number(), partition.partition(), &self.map)?;
         Ok(&self.map)
     }
@@ -388,6 +393,11 @@ impl Piece {
             position,
             what,
         })
+    }
+
+    /// Has the device asked for it and no more; a page of the map that is touched first asks for 8 MiB around it.
+    fn read_ahead(&self) {
+        self.file.read_ahead(&self.range());
     }
 
     /// Where its bytes are.

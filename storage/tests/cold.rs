@@ -171,11 +171,12 @@ fn what_is_in_memory_is_not_cold_and_what_was_read_ahead_is() {
     assert_eq!(read.batches[..], world.expected[0][..read.batches.len()]);
     let next = world.locate(&log, located.end_offset().unwrap());
     assert!(next.is_cold(), "it may still be on its way");
-    let file = File::open(&world.files("commitlog")[1]).unwrap();
-    let mut bytes = vec![0; usize::try_from(FILE).unwrap()];
-    file.read_exact_at(&mut bytes, 0).unwrap();
+    // The last batch may have a file of its own.
+    for path in &world.files("commitlog")[1..] {
+        assert_eq!(std::fs::read(path).unwrap().len() as u64, FILE);
+    }
     let last = i64::try_from(world.expected[0].len()).unwrap() - 2;
-    let hot = world.store.locate(&log, &request(&log, last)).unwrap();
+    let hot = world.store.locate_waiting(&log, &request(&log, last)).unwrap();
     assert!(!hot.is_cold(), "somebody else brought it in");
     assert_eq!(hot.read().unwrap().batches, world.expected[0][world.expected[0].len() - 2..]);
 }

@@ -33,6 +33,8 @@ const MAX_PAGES_PER_FILE: u64 = 4096;
 const PENDING_LIMIT: usize = 16 * 1024;
 /// Neighbours that are written in one go.
 const PAGES_PER_WRITE: usize = 256;
+/// Read in one go where the device has to be asked.
+const PAGES_PER_FETCH: usize = 32;
 /// What a page is filled up with.
 static ZEROES: [u8; PAGE_LEN] = [0; PAGE_LEN];
 
@@ -187,10 +189,12 @@ impl Extents {
         Ok(self.pending.contains_key(&number) || self.file(self.file_of(number)).map(resident)?)
     }
 
-    /// Waits until the page is in memory.
+    /// Waits until the page is in memory, with those behind it, which cost the device little more.
     pub(crate) fn fetch(&self, number: u32) -> Result<(), Error> {
         let file = self.file(self.file_of(number))?;
-        file.copy(self.byte_offset(number), PAGE_LEN)
+        let at = self.byte_offset(number);
+        let left = usize::try_from(file.len() - at).unwrap_or(usize::MAX);
+        file.copy(at, left.min(PAGES_PER_FETCH * PAGE_LEN))
             .map(|_| ())
             .map_err(|source| Error::io("read", self.path(self.file_of(number)), source))
     }

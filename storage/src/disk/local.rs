@@ -109,6 +109,9 @@ impl Drop for Locked {
 impl LocalFile {
     #[expect(clippy::new_ret_no_self, reason = "callers only ever want the trait object")]
     fn new(file: File, len: u64) -> io::Result<Arc<dyn DiskFile>> {
+        // Reads take what they ask for. The system's own read-ahead is of any size (8 MiB here), and leaves marks on pages: who
+        // comes upon one, be it a core that reads the map, has the device go on from there.
+        let _more_is_read_without = rustix::fs::fadvise(&file, 0, None, Advice::Random);
         let alive = Arc::new(());
         let readers = Arc::downgrade(&alive);
         let map = map_read_only(&file, usize::try_from(len).map_err(io::Error::other)?, alive)?;

@@ -46,7 +46,7 @@ pub(super) fn pages_for(count: u64, item_len: usize) -> u64 {
 /// # Errors
 /// A sentence: it cannot be read, or its CRC does not match.
 pub(super) fn read_page(file: &dyn DiskFile, number: u64) -> Result<Bytes, String> {
-    let page = file.read(number * PAGE_LEN as u64, PAGE_LEN).map_err(|error| error.to_string())?;
+    let page = file.copy(number * PAGE_LEN as u64, PAGE_LEN).map_err(|error| error.to_string())?;
     let (content, crc) = page.split_at(ROOM);
     if crc32c::crc32c(content).to_be_bytes() != crc {
         return Err("page CRC does not match".to_owned());

@@ -16,7 +16,7 @@ use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedule
 
 use crate::clock::{Clock as _, SystemClock};
 
-/// Work of some milliseconds that took longer than this got no processor, or waited for a slow device.
+/// Work of some milliseconds that waited longer than this for a processor.
 const STARVED: Duration = Duration::from_millis(100);
 /// For how long the class is not tried again then.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,20 +38,23 @@ impl IdleClass {
         }
         let on_its_thread = || {
             enter();
-            work()
+            let done = work();
+            (done, is_starved(SystemClock.elapsed() - began, waited))
         };
         let done = std::thread::scope(|scope| {
             let thread = Builder::new().name("cold-read".to_owned()).spawn_scoped(scope, on_its_thread);
             thread.ok().map(std::thread::ScopedJoinHandle::join)
         });
-        let ended = SystemClock.elapsed();
-        if ended - began > STARVED {
-            *self.paused_until.lock().expect("no panic under this lock") = ended + PAUSE;
+        let Some(done) = done else { return work() };
+        let (done, is_starved) = done.unwrap_or_else(|panic| resume_unwind(panic));
+        if is_starved {
+            self.pause(SystemClock.elapsed());
         }
-        match done {
-            Some(done) => done.unwrap_or_else(|panic| resume_unwind(panic)),
-            None => work(),
-        }
+        done
+    }
+
+    fn pause(&self, now: Duration) {
+        *self.paused_until.lock().expect("no panic under this lock") = now + PAUSE;
     }
 
     fn is_paused(&self, now: Duration) -> bool {
@@ -66,6 +69,19 @@ fn enter() {
         // Nothing is lost but the courtesy.
         tracing::debug!(?error, "a thread that reads from the device keeps its priority");
     }
+}
+
+/// Whether work that took so long got too little of the processors. A slow device is no reason to take them from others.
+fn is_starved(took: Duration, waited: impl FnOnce() -> Option<Duration>) -> bool {
+    // Asking costs a little, so not without need.
+    took > STARVED && waited().is_none_or(|waited| waited > STARVED)
+}
+
+/// How long this thread was ready to run and did not, in its whole life; nothing where the system does not say.
+fn waited() -> Option<Duration> {
+    // Nanoseconds on a processor, nanoseconds of waiting for one, how often (Documentation/scheduler/sched-stats.rst).
+    let facts = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(Duration::from_nanos(facts.split(' ').nth(1)?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -86,9 +102,27 @@ mod tests {
     }
 
     #[test]
-    fn work_that_took_too_long_has_the_next_done_by_its_caller() {
+    fn only_who_waits_for_a_processor_is_starved() {
+        let ms = Duration::from_millis;
+        assert!(is_starved(ms(300), || Some(ms(200))));
+        assert!(is_starved(ms(300), || None), "who knows");
+        assert!(!is_starved(ms(300), || Some(ms(20))), "a slow device");
+        assert!(!is_starved(ms(90), || panic!("there is no need to ask")));
+    }
+
+    #[test]
+    fn work_that_waited_for_something_else_leaves_the_class_as_it_is() {
+        if waited().is_some() {
+            let class = IdleClass::default();
+            class.run(|| std::thread::sleep(STARVED * 2));
+            assert!(!class.is_paused(SystemClock.elapsed()));
+        }
+    }
+
+    #[test]
+    fn starved_work_has_the_next_done_by_its_caller() {
         let class = IdleClass::default();
-        class.run(|| std::thread::sleep(STARVED));
+        class.pause(SystemClock.elapsed());
         let caller = std::thread::current().id();
         assert_eq!(class.run(|| std::thread::current().id()), caller);
         assert!(!class.is_paused(SystemClock.elapsed() + PAUSE), "and is tried again later");

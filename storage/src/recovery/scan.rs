@@ -11,6 +11,9 @@ use super::files::{LogFiles, chunk};
 
 type Frame = (FrameHeader, Bytes);
 
+/// The device is asked for this much at a time, ahead of the walk, bytes.
+const AHEAD: u64 = 4 << 20;
+
 /// A walk from one position to the end of the log.
 pub(super) struct Scan {
     /// Start of the group that comes next.
@@ -21,11 +24,13 @@ pub(super) struct Scan {
     stopped: Option<String>,
     /// The last frame was a blank one: the next file was there, durably, before it was written.
     expects_file: bool,
+    /// The device was asked for what lies below.
+    asked: Position,
 }
 
 impl Scan {
     pub(super) fn new(start: Position, durable: Position) -> Self {
-        Self { at: start, durable, stopped: None, expects_file: false }
+        Self { at: start, durable, stopped: None, expects_file: false, asked: start }
     }
 
     /// Where the log ends, once `next_group` gave `None`.
@@ -52,6 +57,7 @@ impl Scan {
                     self.at = at;
                 }
             }
+            self.read_ahead(file, at);
             let (header, payload) = match read_frame(file, at) {
                 Ok(Ok(frame)) => frame,
                 Ok(Err(reason)) => {
@@ -89,6 +95,15 @@ impl Scan {
                 }
                 return Ok(Some(group));
             }
+        }
+    }
+
+    /// Keeps the device at work on what comes behind `at` in its file.
+    fn read_ahead(&mut self, file: &MappedFile, at: Position) {
+        let end = at.plus(2 * AHEAD).min(file.end());
+        if self.asked < at.plus(AHEAD).min(file.end()) {
+            file.read_ahead(&(self.asked.max(at)..end));
+            self.asked = end;
         }
     }
 
