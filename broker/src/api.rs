@@ -45,6 +45,7 @@ mod offsets;
 mod produce;
 mod reassignments;
 mod reply;
+mod scram_users;
 mod txn_offset_commit;
 mod update_features;
 mod write_txn_markers;
@@ -104,6 +105,8 @@ pub(crate) static APIS: &[Entry] = &[
     entry::<reassignments::ListPartitionReassignments>(),
     entry::<client_quotas::DescribeClientQuotas>(),
     entry::<client_quotas::AlterClientQuotas>(),
+    entry::<scram_users::DescribeUserScramCredentials>(),
+    entry::<scram_users::AlterUserScramCredentials>(),
     entry::<acls::DescribeAcls>(),
     entry::<acls::CreateAcls>(),
     entry::<acls::DeleteAcls>(),

@@ -20,6 +20,7 @@ pub mod logging;
 mod metrics;
 mod net;
 mod partition;
+mod scram_users;
 pub mod server;
 pub mod shutdown;
 mod stored_configs;

@@ -1,6 +1,6 @@
 //! How the configs of everything but topics share one stored map, `Store::broker_configs`.
 //!
-//! Called by the config and quota APIs and by virtual nodes, which read a scope's part and write the whole back, and by `topic_config`, which
+//! Called by the config, quota and SCRAM APIs and by virtual nodes, which read a scope's part and write the whole back, and by `topic_config`, which
 //! looks single values up. Names: `<key>` for all brokers, `<node id>/<key>` for one, `@<kind>/<entity>/<key>` for what
 //! storage need not look at because no topic depends on it. Invariant: a key never contains a slash, so the last one ends
 //! the scope.
@@ -13,6 +13,7 @@ const GROUP: &str = "group";
 const CLIENT_METRICS: &str = "client-metrics";
 const QUOTA: &str = "quota";
 const PLACEMENT: &str = "placement";
+const SCRAM_USER: &str = "scram-user";
 
 /// Whose configs are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) enum Scope<'a> {
     Quota(&'a str),
     /// Where the partitions of a topic are among virtual nodes, by the topic's id.
     Placement(&'a str),
+    /// The credentials of a SCRAM user, by mechanism.
+    ScramUser(&'a str),
 }
 
 impl Scope<'_> {
@@ -41,6 +44,7 @@ impl Scope<'_> {
             Self::ClientMetrics(name) => entity(CLIENT_METRICS, name),
             Self::Quota(name) => entity(QUOTA, name),
             Self::Placement(topic_id) => entity(PLACEMENT, topic_id),
+            Self::ScramUser(name) => entity(SCRAM_USER, name),
         }
     }
 
@@ -97,6 +101,11 @@ pub(crate) fn placements(all: &Configs) -> BTreeSet<String> {
     entities(all, PLACEMENT)
 }
 
+/// Users with SCRAM credentials.
+pub(crate) fn scram_users(all: &Configs) -> BTreeSet<String> {
+    entities(all, SCRAM_USER)
+}
+
 fn entities(all: &Configs, kind: &str) -> BTreeSet<String> {
     let from = format!("{UNRELATED_TO_TOPICS}{kind}/");
     let stored = all.range(from.clone()..).take_while(|(stored, _)| stored.starts_with(&from));
@@ -124,6 +133,7 @@ mod tests {
             Scope::ClientMetrics("g"),
             Scope::Quota("g"),
             Scope::Placement("g"),
+            Scope::ScramUser("g"),
         ];
         let mut all = Configs::new();
         for (number, scope) in scopes.iter().enumerate() {

@@ -201,6 +201,34 @@ pub fn kafkatop() -> Result<OsString> {
     Ok(virtual_environment("kafkatop")?.join("bin/kafkatop").into_os_string())
 }
 
+/// The program `klag-exporter` of the crate of that name.
+///
+/// # Errors
+/// What it is built with is missing, or the download or the build fails.
+pub fn klag_exporter() -> Result<PathBuf> {
+    const VERSION: &str = "=0.1.29";
+    require("cmake", "--version", "klag-exporter builds librdkafka")?;
+    let sasl = run(Command::new("pkg-config").args(["--exists", "libsasl2"]));
+    sasl.context("klag-exporter is built with libsasl2; on Debian install pkg-config and libsasl2-dev")?;
+    let folder = install("klag-exporter", &layout::crate_dir().join("Cargo.toml"), VERSION, |folder| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args([
+            "install",
+            "--quiet",
+            "--locked",
+            "--debug",
+            "klag-exporter",
+            "--version",
+            VERSION,
+            "--root",
+        ]);
+        run(command.arg(folder).arg("--target-dir").arg(folder.join("build")))?;
+        Ok(fs::remove_dir_all(folder.join("build"))?)
+    })?;
+    Ok(folder.join("bin").join("klag-exporter"))
+}
+
 /// A virtual environment with what `requirements-NAME.txt` locks.
 fn virtual_environment(name: &str) -> Result<PathBuf> {
     require("python3", "--version", "the Python clients need Python 3.9 or newer with its venv module")?;

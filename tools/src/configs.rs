@@ -1,5 +1,5 @@
 //! `kafka-configs` (Kafka class `ConfigCommand`) for topics, brokers, groups and client metrics: show and change configs.
-//! Quotas and SCRAM users (`users`, `clients`, `ips`) are refused: there are none here.
+//! Quotas and SCRAM users (`users`, `clients`, `ips`) are refused: Kafka's own tool sets them here too.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

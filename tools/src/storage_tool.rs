@@ -57,7 +57,7 @@ struct Format {
     /// Accepted
     #[arg(short = 'f', long, value_name = "FEATURE")]
     feature: Vec<String>,
-    /// Not supported: Onelog has no SCRAM users
+    /// Not supported: SCRAM users are made with the Admin API of a broker that runs
     #[arg(short = 'S', long, value_name = "SCRAM")]
     add_scram: Vec<String>,
 }
@@ -86,7 +86,9 @@ pub(crate) fn run(line: Vec<OsString>, out: &mut dyn Write) -> Outcome {
                 )));
             }
             if !arguments.add_scram.is_empty() {
-                return Err(Failure::new("--add-scram: there are no SCRAM users here; leave it out"));
+                return Err(Failure::new(
+                    "--add-scram: SCRAM users are made with the Admin API of a broker that runs; leave it out",
+                ));
             }
             let directories = text::joined(directories);
             writeln!(out, "Nothing to format: the first start makes {directories}.")?;

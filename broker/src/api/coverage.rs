@@ -69,7 +69,6 @@ const WORDS: &[(i16, &str)] = &[
     (29, SECURITY), (30, SECURITY), (31, SECURITY), (36, SECURITY), (38, SECURITY), (39, SECURITY), (40, SECURITY),
     (41, SECURITY),
     (42, "3 is Kafka 4.4's: a sentence with each error"),
-    (50, SECURITY), (51, SECURITY),
     (71, "hidden, as Kafka hides it without a telemetry receiver"),
     (72, "hidden, as Kafka hides it without a telemetry receiver"),
     (76, SHARE), (77, SHARE), (78, SHARE), (79, SHARE), (88, STREAMS), (89, STREAMS), (90, SHARE), (91, SHARE), (92, SHARE),

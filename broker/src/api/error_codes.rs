@@ -68,6 +68,7 @@ errors_of! {
     AlterConfigsResponse { responses[error_code] }
     AlterPartitionReassignmentsResponse { error_code responses[partitions[error_code]] }
     AlterReplicaLogDirsResponse { results[partitions[error_code]] }
+    AlterUserScramCredentialsResponse { results[error_code] }
     ApiVersionsResponse { error_code }
     ConsumerGroupDescribeResponse { groups[error_code] }
     ConsumerGroupHeartbeatResponse { error_code }
@@ -88,6 +89,7 @@ errors_of! {
     DescribeQuorumResponse { error_code topics[partitions[error_code]] }
     DescribeTopicPartitionsResponse { topics[error_code partitions[error_code]] }
     DescribeTransactionsResponse { transaction_states[error_code] }
+    DescribeUserScramCredentialsResponse { error_code results[error_code] }
     ElectLeadersResponse { error_code replica_election_results[partition_result[error_code]] }
     EndTxnResponse { error_code }
     FetchResponse { error_code responses[partitions[error_code]] }

@@ -17,6 +17,7 @@ mod newer;
 mod produce;
 mod read_committed;
 mod recompress;
+mod scram_users;
 mod transactions;
 mod virtual_clock;
 mod virtual_nodes;

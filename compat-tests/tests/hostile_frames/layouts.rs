@@ -81,6 +81,8 @@ pub(crate) const LAYOUTS: &[Layout] = &[
     array(47, NEVER, 0, b"\0\x01g"),                          // OffsetDelete: group
     array(48, 1, 0, b""),                                     // DescribeClientQuotas
     array(49, 1, 0, b""),                                     // AlterClientQuotas
+    array(50, 0, 0, b""),                                     // DescribeUserScramCredentials
+    array(51, 0, 0, b""),                                     // AlterUserScramCredentials
     array(55, 0, 0, b""),                                     // DescribeQuorum
     array(57, 0, 0, b"\0\0\x03\xe8"),                         // UpdateFeatures: timeout
     no_array(60, 0),                                          // DescribeCluster

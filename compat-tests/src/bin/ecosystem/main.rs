@@ -8,6 +8,7 @@ mod connect;
 mod kafka_console;
 mod kafkatop;
 mod kcat;
+mod klag_exporter;
 mod mirror;
 mod program;
 mod records;
@@ -32,6 +33,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("kcat", kcat::run),
     ("kafka-console", kafka_console::run),
     ("kafkatop", kafkatop::run),
+    ("klag-exporter", klag_exporter::run),
     ("sarama-tools", sarama_tools::run),
     ("connect-standalone", connect::standalone),
     ("connect-distributed", connect::distributed),
