@@ -208,8 +208,10 @@ pub fn kafkatop() -> Result<OsString> {
 pub fn klag_exporter() -> Result<PathBuf> {
     const VERSION: &str = "=0.1.29";
     require("cmake", "--version", "klag-exporter builds librdkafka")?;
-    let sasl = run(Command::new("pkg-config").args(["--exists", "libsasl2"]));
-    sasl.context("klag-exporter is built with libsasl2; on Debian install pkg-config and libsasl2-dev")?;
+    let libraries = run(Command::new("pkg-config").args(["--exists", "libsasl2", "libcurl"]));
+    libraries.context(
+        "klag-exporter is built with libsasl2 and libcurl; on Debian install pkg-config, libsasl2-dev and libcurl4-openssl-dev",
+    )?;
     let folder = install("klag-exporter", &layout::crate_dir().join("Cargo.toml"), VERSION, |folder| {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
