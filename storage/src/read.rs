@@ -375,7 +375,6 @@ impl Piece {
     /// # Errors
     /// `Corrupt`.
     pub(crate) fn checked(&self, partition: &PartitionLog) -> Result<&Bytes, Error> {
-        self.read_ahead();
         self.check(partition.topic_number(), partition.partition(), &self.map)?;
         Ok(&self.map)
     }
@@ -396,7 +395,7 @@ impl Piece {
     }
 
     /// Has the device asked for it and no more; a page of the map that is touched first asks for 8 MiB around it.
-    fn read_ahead(&self) {
+    pub(crate) fn read_ahead(&self) {
         self.file.read_ahead(&self.range());
     }
 

@@ -118,6 +118,7 @@ fn search<E>(
     piece: &Piece,
     pick: impl Fn(&RecordBatchView<'_>) -> Result<Option<(Offset, i64)>, E>,
 ) -> Result<Option<TimestampOffset>, ReadError> {
+    piece.read_ahead();
     let (entry, bytes) = (&piece.entry, piece.checked(partition)?);
     let picked = match RecordBatchView::parse(bytes) {
         Ok(view) => pick(&view).unwrap_or(Some((entry.base_offset, entry.max_timestamp))),
