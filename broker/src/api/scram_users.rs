@@ -133,6 +133,10 @@ impl Change<'_> {
                 let mechanism = Mechanism::of(&upsertion.name, upsertion.mechanism)?;
                 let iterations = upsertion.iterations;
                 check_iterations(iterations)?;
+                if upsertion.salted_password.is_empty() {
+                    // Java's HMAC takes no empty key, and Kafka says no more than this.
+                    return Err((ErrorCode::UnknownServerError, String::new()));
+                }
                 let kept = stored(mechanism, &upsertion.salt, &upsertion.salted_password, iterations);
                 credentials.insert(mechanism.name().to_owned(), kept);
             }
@@ -209,7 +213,8 @@ fn answered((user, made): (&StrBytes, Result<(), Failure>)) -> AlterUserScramCre
     match made {
         Ok(()) => result.with_error_message(None),
         Err((error, why)) => {
-            result.with_error_code(error.code()).with_error_message(Some(StrBytes::from_string(why)))
+            let why = Some(why).filter(|why| !why.is_empty());
+            result.with_error_code(error.code()).with_error_message(why.map(StrBytes::from_string))
         }
     }
 }

@@ -11,7 +11,7 @@ use compat_tests::clock;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
@@ -127,8 +127,17 @@ pub(crate) fn commit(address: &str, group: &str, topic: &str, offsets: &[i64]) -
     for (partition, offset) in (0_i32..).zip(offsets) {
         list.add_partition_offset(topic, partition, Offset::Offset(*offset))?;
     }
-    consumer.commit(&list, rdkafka::consumer::CommitMode::Sync)?;
-    Ok(())
+    // Kafka makes the topic of offsets now, and it has no leader for a moment.
+    let committed = clock::poll_until(CALL_LIMIT, Duration::from_millis(100), || {
+        match consumer.commit(&list, CommitMode::Sync) {
+            Ok(()) => Ok(Some(())),
+            Err(KafkaError::ConsumerCommit(
+                RDKafkaErrorCode::NotCoordinator | RDKafkaErrorCode::CoordinatorLoadInProgress,
+            )) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    })?;
+    committed.context("the group's coordinator never came")
 }
 
 /// Which records a reader sees.
