@@ -101,14 +101,6 @@ pub trait DiskFile: Send + Sync + Debug {
     /// # Errors
     /// `UnexpectedEof` past the end.
     fn copy(&self, at: u64, len: usize) -> io::Result<Bytes>;
-    /// As `copy`, but the device is asked for one small piece after the other, so that whoever writes meanwhile does not wait
-    /// behind much.
-    ///
-    /// # Errors
-    /// `UnexpectedEof` past the end.
-    fn copy_in_pieces(&self, at: u64, len: usize) -> io::Result<Bytes> {
-        self.copy(at, len)
-    }
     /// Whether `read` of the range waits for no device, as far as the system tells; `true` where it does not.
     fn is_resident(&self, _at: u64, _len: u64) -> bool {
         true

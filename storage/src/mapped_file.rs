@@ -204,11 +204,6 @@ impl MappedFile {
         self.file.copy(position.0 - self.base.0, len)
     }
 
-    /// As `copy`, asking the device for one small piece after the other.
-    pub(crate) fn copy_in_pieces(&self, position: Position, len: usize) -> io::Result<Bytes> {
-        self.file.copy_in_pieces(position.0 - self.base.0, len)
-    }
-
     /// Whether `read` of the range waits for no device.
     pub(crate) fn is_resident(&self, range: &Range<Position>) -> bool {
         self.file.is_resident(range.start.0 - self.base.0, range.end.0 - range.start.0)

@@ -117,17 +117,17 @@ impl Change<'_> {
         }
     }
 
-    /// `all` with the change made.
-    fn made(&self, all: &Configs) -> Result<Configs, Failure> {
-        let scope = Scope::ScramUser(self.user());
-        let mut credentials = scope.of(all);
+    /// Under which name what is to be stored; nothing when it goes.
+    fn checked(&self, all: &Configs) -> Result<(String, Option<String>), Failure> {
+        let stored_name = |mechanism: Mechanism| Scope::ScramUser(self.user()).stored_name(mechanism.name());
         match self {
             Self::Delete(deletion) => {
-                let mechanism = Mechanism::of(&deletion.name, deletion.mechanism)?;
-                if credentials.remove(mechanism.name()).is_none() {
+                let name = stored_name(Mechanism::of(&deletion.name, deletion.mechanism)?);
+                if !all.contains_key(&name) {
                     let why = "Attempt to delete a user credential that does not exist";
                     return Err((ErrorCode::ResourceNotFound, why.to_owned()));
                 }
+                Ok((name, None))
             }
             Self::Upsert(upsertion) => {
                 let mechanism = Mechanism::of(&upsertion.name, upsertion.mechanism)?;
@@ -138,10 +138,9 @@ impl Change<'_> {
                     return Err((ErrorCode::UnknownServerError, String::new()));
                 }
                 let kept = stored(mechanism, &upsertion.salt, &upsertion.salted_password, iterations);
-                credentials.insert(mechanism.name().to_owned(), kept);
+                Ok((stored_name(mechanism), Some(kept)))
             }
         }
-        Ok(scope.replaced(all, credentials))
     }
 }
 
@@ -183,14 +182,18 @@ fn alter(
     let mut outcomes: Vec<(&StrBytes, Result<(), Failure>)> = Vec::with_capacity(changes.len());
     for change in changes {
         let Some(times) = times.remove(change.user()) else { continue };
-        let made = change.made(&all).and_then(|made| match times {
-            1 => Ok(made),
-            _ => {
+        let made = change.checked(&all).and_then(|(name, credential)| {
+            if times > 1 {
                 let why = "A user credential cannot be altered twice in the same request";
-                Err((ErrorCode::DuplicateResource, why.to_owned()))
+                return Err((ErrorCode::DuplicateResource, why.to_owned()));
             }
+            match credential {
+                Some(credential) => drop(all.insert(name, credential)),
+                None => drop(all.remove(&name)),
+            }
+            Ok(())
         });
-        outcomes.push((change.user(), made.map(|made| all = made)));
+        outcomes.push((change.user(), made));
     }
     let mut durable = None;
     if all != *before {

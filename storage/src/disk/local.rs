@@ -117,24 +117,6 @@ impl LocalFile {
         let map = map_read_only(&file, usize::try_from(len).map_err(io::Error::other)?, alive)?;
         Ok(Arc::new(Self { file, map, readers }))
     }
-
-    /// Copies piece by piece; `before` is called with the place and the length of each.
-    fn copy_after(&self, at: u64, len: usize, before: impl Fn(u64, u64)) -> io::Result<Bytes> {
-        if at.checked_add(len as u64).is_none_or(|end| end > self.len()) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let mut bytes = vec![0; len];
-        let mut from = at;
-        for piece in bytes.chunks_mut(COPY_PIECE) {
-            if from > at {
-                std::thread::yield_now();
-            }
-            before(from, piece.len() as u64);
-            self.file.read_exact_at(piece, from)?;
-            from += piece.len() as u64;
-        }
-        Ok(bytes.into())
-    }
 }
 
 impl DiskFile for LocalFile {
@@ -169,12 +151,20 @@ impl DiskFile for LocalFile {
     }
 
     fn copy(&self, at: u64, len: usize) -> io::Result<Bytes> {
-        self.copy_after(at, len, |_, _| ())
-    }
-
-    fn copy_in_pieces(&self, at: u64, len: usize) -> io::Result<Bytes> {
-        // Pages that are on their way are waited for; the system's own read-ahead, of any size, begins where there are none.
-        self.copy_after(at, len, |from, len| self.read_ahead(from, len))
+        if at.checked_add(len as u64).is_none_or(|end| end > self.len()) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut bytes = vec![0; len];
+        let mut from = at;
+        // The device is asked for one piece after the other: whoever writes meanwhile does not wait behind much.
+        for piece in bytes.chunks_mut(COPY_PIECE) {
+            if from > at {
+                std::thread::yield_now();
+            }
+            self.file.read_exact_at(piece, from)?;
+            from += piece.len() as u64;
+        }
+        Ok(bytes.into())
     }
 
     fn is_resident(&self, at: u64, len: u64) -> bool {

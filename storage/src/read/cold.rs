@@ -161,8 +161,8 @@ fn following(log: &CommitLog, extents: &Extents, partition: &PartitionLog, locat
     locate_pieces(log, extents, partition, &request, None).map(|located| located.pieces).unwrap_or_default()
 }
 
-/// Copies what is not in `tail`; `in_pieces` where nothing was read ahead.
-fn copy(located: &Located, tail: &Range<Position>, in_pieces: bool) -> Result<Batches, ReadError> {
+/// Copies what is not in `tail`; a little is read ahead where nothing was.
+fn copy(located: &Located, tail: &Range<Position>, a_little_ahead: bool) -> Result<Batches, ReadError> {
     let mut copied: Option<(Range<Position>, Bytes)> = None;
     let mut told = 0;
     located.read_from(|index, piece| {
@@ -177,11 +177,10 @@ fn copy(located: &Located, tail: &Range<Position>, in_pieces: bool) -> Result<Ba
             None => {
                 let run = Run::first_of(&mut located.pieces[index..].iter().peekable(), COPY_GAP);
                 let run = run.expect("there is at least this batch");
-                if in_pieces {
+                if a_little_ahead {
                     told = tell_some(&located.pieces, index, told);
                 }
-                // Less was told of already.
-                let bytes = run.copy(in_pieces && run.len() > LITTLE)?;
+                let bytes = run.copy()?;
                 std::thread::yield_now();
                 (run.range.clone(), bytes)
             }
@@ -236,15 +235,10 @@ impl Run {
         Some(Self { file: Arc::clone(&first.file), range })
     }
 
-    /// Bytes.
-    fn len(&self) -> u64 {
-        length(&self.range)
-    }
-
-    fn copy(&self, in_pieces: bool) -> Result<Bytes, Error> {
-        let len = usize::try_from(self.len()).expect("runs fit memory");
-        let copy = if in_pieces { MappedFile::copy_in_pieces } else { MappedFile::copy };
-        copy(&self.file, self.range.start, len)
+    fn copy(&self) -> Result<Bytes, Error> {
+        let len = usize::try_from(length(&self.range)).expect("runs fit memory");
+        self.file
+            .copy(self.range.start, len)
             .map_err(|source| Error::io("read", self.file.file_name(), source))
     }
 }
