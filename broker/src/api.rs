@@ -18,6 +18,7 @@ mod config_change;
 mod consumer_groups;
 mod create_partitions;
 mod create_topics;
+mod delegation_tokens;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
@@ -45,6 +46,7 @@ mod offsets;
 mod produce;
 mod reassignments;
 mod reply;
+mod sasl;
 mod scram_users;
 mod txn_offset_commit;
 mod update_features;
@@ -105,11 +107,17 @@ pub(crate) static APIS: &[Entry] = &[
     entry::<reassignments::ListPartitionReassignments>(),
     entry::<client_quotas::DescribeClientQuotas>(),
     entry::<client_quotas::AlterClientQuotas>(),
+    entry::<sasl::SaslHandshake>(),
+    entry::<sasl::SaslAuthenticate>(),
     entry::<scram_users::DescribeUserScramCredentials>(),
     entry::<scram_users::AlterUserScramCredentials>(),
     entry::<acls::DescribeAcls>(),
     entry::<acls::CreateAcls>(),
     entry::<acls::DeleteAcls>(),
+    entry::<delegation_tokens::CreateDelegationToken>(),
+    entry::<delegation_tokens::RenewDelegationToken>(),
+    entry::<delegation_tokens::ExpireDelegationToken>(),
+    entry::<delegation_tokens::DescribeDelegationToken>(),
     entry::<describe_quorum::DescribeQuorum>(),
     entry::<update_features::UpdateFeatures>(),
     entry::<cluster_members::UnregisterBroker>(),

@@ -1,6 +1,6 @@
 //! How the configs of everything but topics share one stored map, `Store::broker_configs`.
 //!
-//! Called by the config, quota and SCRAM APIs and by virtual nodes, which read a scope's part and write the whole back, and by `topic_config`, which
+//! Called by the config, quota and SCRAM APIs and by virtual nodes, which read a scope's part and replace it in the whole, and by `topic_config`, which
 //! looks single values up. Names: `<key>` for all brokers, `<node id>/<key>` for one, `@<kind>/<entity>/<key>` for what
 //! storage need not look at because no topic depends on it. Invariant: a key never contains a slash, so the last one ends
 //! the scope.
@@ -70,14 +70,12 @@ impl Scope<'_> {
             .collect()
     }
 
-    /// `all` with `part` in place of what was set here.
-    pub(crate) fn replaced(&self, all: &Configs, part: Configs) -> Configs {
-        let mut merged = all.clone();
+    /// Puts `part` in place of what is set here.
+    pub(crate) fn replace(&self, all: &mut Configs, part: Configs) {
         for key in self.of(all).keys() {
-            merged.remove(&self.stored_name(key));
+            all.remove(&self.stored_name(key));
         }
-        merged.extend(part.into_iter().map(|(key, value)| (self.stored_name(&key), value)));
-        merged
+        all.extend(part.into_iter().map(|(key, value)| (self.stored_name(&key), value)));
     }
 }
 
@@ -137,7 +135,7 @@ mod tests {
         ];
         let mut all = Configs::new();
         for (number, scope) in scopes.iter().enumerate() {
-            all = scope.replaced(&all, configs(&[("a", &number.to_string())]));
+            scope.replace(&mut all, configs(&[("a", &number.to_string())]));
         }
         for (number, scope) in scopes.iter().enumerate() {
             assert_eq!(scope.of(&all), configs(&[("a", &number.to_string())]), "{scope:?}");
@@ -145,19 +143,17 @@ mod tests {
         assert_eq!(groups(&all), ["", "g", "g/a"].map(str::to_owned).into());
         assert_eq!((client_metrics(&all).len(), quotas(&all).len()), (1, 1));
         for scope in scopes {
-            all = scope.replaced(&all, Configs::new());
+            scope.replace(&mut all, Configs::new());
         }
         assert!(all.is_empty());
     }
 
     #[test]
     fn a_part_is_replaced_as_a_whole() {
-        let all = configs(&[("a", "1"), ("3/a", "2"), ("4/a", "3")]);
-        let three = Scope::Broker(3);
-        assert_eq!(
-            three.replaced(&all, configs(&[("b", "9")])),
-            configs(&[("a", "1"), ("3/b", "9"), ("4/a", "3")])
-        );
-        assert_eq!(Scope::AllBrokers.replaced(&all, Configs::new()), configs(&[("3/a", "2"), ("4/a", "3")]));
+        let mut all = configs(&[("a", "1"), ("3/a", "2"), ("4/a", "3")]);
+        Scope::Broker(3).replace(&mut all, configs(&[("b", "9")]));
+        assert_eq!(all, configs(&[("a", "1"), ("3/b", "9"), ("4/a", "3")]));
+        Scope::AllBrokers.replace(&mut all, Configs::new());
+        assert_eq!(all, configs(&[("3/b", "9"), ("4/a", "3")]));
     }
 }

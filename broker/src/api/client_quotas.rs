@@ -154,8 +154,8 @@ fn alter(
     let (mut all, mut seen) = (before.as_ref().clone(), HashSet::new());
     let mut outcomes: Vec<Result<(), Failure>> = Vec::with_capacity(changes.len());
     for change in changes {
-        let changed = changed(change, &mut seen, &all);
-        outcomes.push(changed.map(|changed| all = changed).map_err(|why| (ErrorCode::InvalidRequest, why)));
+        let made = make(change, &mut seen, &mut all);
+        outcomes.push(made.map_err(|why| (ErrorCode::InvalidRequest, why)));
     }
     if validate_only || all == *before {
         return (outcomes, None);
@@ -170,7 +170,8 @@ fn alter(
     }
 }
 
-fn changed(change: &Change, seen: &mut HashSet<Entity>, all: &Configs) -> Result<Configs, String> {
+/// Leaves `all` as it is where the change is wrong.
+fn make(change: &Change, seen: &mut HashSet<Entity>, all: &mut Configs) -> Result<(), String> {
     let parts = change
         .entity
         .iter()
@@ -193,5 +194,6 @@ fn changed(change: &Change, seen: &mut HashSet<Entity>, all: &Configs) -> Result
             quotas.insert(key, format!("{:?}", op.value));
         }
     }
-    Ok(scope.replaced(all, quotas))
+    scope.replace(all, quotas);
+    Ok(())
 }

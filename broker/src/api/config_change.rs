@@ -126,7 +126,9 @@ pub(super) fn apply(
             let advertised = configs.get("advertised.listeners").cloned();
             let before = all.get(&scope.stored_name("advertised.listeners"));
             let told = advertised.filter(|now| Some(now) != before);
-            let written = broker.store.set_broker_configs(scope.replaced(&all, configs));
+            let mut after = all.as_ref().clone();
+            scope.replace(&mut after, configs);
+            let written = broker.store.set_broker_configs(after);
             if let (Some(advertised), Ok(_)) = (told, &written) {
                 tracing::info!(
                     advertised,

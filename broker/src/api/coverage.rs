@@ -56,7 +56,6 @@ const INTERNAL: &[(i16, &str, &str)] = &[
 const GONE: &str = "gone since Kafka 4.0";
 const CONTROLLERS: &str = "between brokers and controllers";
 const SHARE_STATE: &str = "between brokers, for share groups";
-const SECURITY: &str = "comes with security";
 const SHARE: &str = "share groups are not served";
 const STREAMS: &str = "streams groups are not served";
 
@@ -64,10 +63,7 @@ const STREAMS: &str = "streams groups are not served";
 #[rustfmt::skip]
 const WORDS: &[(i16, &str)] = &[
     (0, "0 to 2 are advertised and refused, as on Kafka"),
-    (17, SECURITY),
     (18, "5 is Kafka 4.4's: the client says whom it means"),
-    (29, SECURITY), (30, SECURITY), (31, SECURITY), (36, SECURITY), (38, SECURITY), (39, SECURITY), (40, SECURITY),
-    (41, SECURITY),
     (42, "3 is Kafka 4.4's: a sentence with each error"),
     (71, "hidden, as Kafka hides it without a telemetry receiver"),
     (72, "hidden, as Kafka hides it without a telemetry receiver"),

@@ -73,6 +73,7 @@ errors_of! {
     ConsumerGroupDescribeResponse { groups[error_code] }
     ConsumerGroupHeartbeatResponse { error_code }
     CreateAclsResponse { results[error_code] }
+    CreateDelegationTokenResponse { error_code }
     CreatePartitionsResponse { results[error_code] }
     CreateTopicsResponse { topics[error_code] }
     DeleteAclsResponse { filter_results[error_code] }
@@ -83,6 +84,7 @@ errors_of! {
     DescribeClientQuotasResponse { error_code }
     DescribeClusterResponse { error_code }
     DescribeConfigsResponse { results[error_code] }
+    DescribeDelegationTokenResponse { error_code }
     DescribeGroupsResponse { groups[error_code] }
     DescribeLogDirsResponse { error_code results[error_code] }
     DescribeProducersResponse { topics[partitions[error_code]] }
@@ -92,6 +94,7 @@ errors_of! {
     DescribeUserScramCredentialsResponse { error_code results[error_code] }
     ElectLeadersResponse { error_code replica_election_results[partition_result[error_code]] }
     EndTxnResponse { error_code }
+    ExpireDelegationTokenResponse { error_code }
     FetchResponse { error_code responses[partitions[error_code]] }
     FindCoordinatorResponse { error_code coordinators[error_code] }
     HeartbeatResponse { error_code }
@@ -115,6 +118,9 @@ errors_of! {
     OffsetForLeaderEpochResponse { topics[partitions[error_code]] }
     ProduceResponse { responses[partition_responses[error_code]] }
     RemoveRaftVoterResponse { error_code }
+    RenewDelegationTokenResponse { error_code }
+    SaslAuthenticateResponse { error_code }
+    SaslHandshakeResponse { error_code }
     SyncGroupResponse { error_code }
     TxnOffsetCommitResponse { topics[partitions[error_code]] }
     UnregisterBrokerResponse { error_code }

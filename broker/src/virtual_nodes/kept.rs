@@ -77,7 +77,7 @@ impl VirtualNodes {
     fn kept(&self, store: &Store, all: &Configs) -> Configs {
         let mut after = all.clone();
         for id in stored_configs::placements(all) {
-            after = Scope::Placement(&id).replaced(&after, Configs::new());
+            Scope::Placement(&id).replace(&mut after, Configs::new());
         }
         let state = self.state();
         for topic in store.topics() {

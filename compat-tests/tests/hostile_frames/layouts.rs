@@ -52,6 +52,7 @@ pub(crate) const LAYOUTS: &[Layout] = &[
     array(14, 4, 0, b"\0\x01g\0\0\0\x01\0\x01m"),              // SyncGroup: group, generation, member
     array(15, 5, 0, b""),                                      // DescribeGroups
     array(16, 3, 4, b""),                                      // ListGroups
+    no_array(17, NEVER),                                       // SaslHandshake
     no_array(18, 3),                                           // ApiVersions
     array(19, 5, 2, b""),                                      // CreateTopics
     array(19, 5, 5, b""),
@@ -72,7 +73,12 @@ pub(crate) const LAYOUTS: &[Layout] = &[
     array(33, 2, 0, b""),                                     // AlterConfigs
     array(34, 2, 1, b""),                                     // AlterReplicaLogDirs
     array(35, 2, 1, b""),                                     // DescribeLogDirs
+    no_array(36, 2),                                          // SaslAuthenticate
     array(37, 2, 0, b""),                                     // CreatePartitions
+    array(38, 2, 1, b""),                                     // CreateDelegationToken
+    no_array(39, 2),                                          // RenewDelegationToken
+    no_array(40, 2),                                          // ExpireDelegationToken
+    array(41, 2, 1, b""),                                     // DescribeDelegationToken
     array(42, 2, 0, b""),                                     // DeleteGroups
     array(43, 2, 0, b""),                                     // ElectLeaders
     array(44, 1, 0, b""),                                     // IncrementalAlterConfigs
