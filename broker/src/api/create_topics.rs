@@ -115,7 +115,7 @@ fn create(broker: &Broker, asked: &CreatableTopic, validate_only: bool) -> Resul
                 let mut assignments: Vec<_> = asked.assignments.iter().collect();
                 assignments.sort_by_key(|assignment| assignment.partition_index);
                 nodes.assigned(topic.number(), 0, assignments.into_iter().map(of).collect());
-                if !asked.assignments.is_empty() {
+                if !asked.assignments.is_empty() || replication != nodes.default_replication() {
                     virtual_nodes::keep(broker);
                 }
             }

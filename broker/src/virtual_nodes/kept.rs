@@ -1,9 +1,10 @@
 //! Placements that outlive the process: whoever leads a partition that was moved leads it after a restart.
 //!
 //! They are in the map of the broker's configs (`stored_configs`), a scope for each topic by its id, partition to
-//! `<leader>@<leader epoch>:<replicas>`. Written by those who change placements and who delete topics, read at the start and when a test goes back
-//! to an older log. Invariants: a partition that is where it would be by itself is not stored, so nodes that nobody moves anything
-//! between store nothing; one node never writes here, and leaves what several nodes stored. Which nodes are up is not kept.
+//! `<leader>@<leader epoch>:<replicas>`, and `replication` to the number of replicas that the topic was made with. Written by those who
+//! change placements, make topics and delete them, read at the start and when a test goes back to an older log. Invariants: a partition
+//! that is where it would be by itself is not stored, nor is the default number of replicas, so nodes that nobody moves anything between
+//! store nothing; one node never writes here, and leaves what several nodes stored. Which nodes are up is not kept.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,6 +16,18 @@ use super::control::{changed, partitions};
 use super::placement::{Replicas, striped};
 use crate::broker::Broker;
 use crate::stored_configs::{self, Scope};
+
+/// Stands in the place of a partition, for the number of replicas that a topic was made with.
+const REPLICATION: &str = "replication";
+
+/// What the log says.
+#[derive(Debug, Default)]
+struct Stored {
+    /// By topic number and partition.
+    placements: HashMap<(u32, i32), Kept>,
+    /// Replicas of each partition, by topic number.
+    replication: HashMap<u32, usize>,
+}
 
 /// Where a partition is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +58,8 @@ pub(crate) fn keep(broker: &Broker) -> Option<Position> {
 /// elsewhere, as a change of their leaders.
 pub(crate) fn place(broker: &Broker) {
     let Some(nodes) = &broker.virtual_nodes else { return };
-    let mut stored = stored(&broker.store, &nodes.ids);
+    let Stored { placements: mut stored, replication } = stored(&broker.store, &nodes.ids);
+    nodes.state().replication = replication;
     for log in partitions(broker) {
         let key = (log.topic_number(), log.partition());
         let kept = stored.remove(&key);
@@ -82,11 +96,15 @@ impl VirtualNodes {
         let state = self.state();
         for topic in store.topics() {
             let id = topic.id().to_string();
+            let factor = state.factor(topic.number(), self.replication);
+            if factor != self.replication {
+                after.insert(Scope::Placement(&id).stored_name(REPLICATION), factor.to_string());
+            }
             for log in topic.partitions().iter() {
                 let key = (topic.number(), log.partition());
                 let Some(placed) = state.partitions.get(&key) else { continue };
                 let (replicas, leader) = (placed.replicas().to_vec(), placed.last_leader());
-                let by_itself = by_itself(&self.ids, key, state.factor(key.0, self.replication));
+                let by_itself = by_itself(&self.ids, key, factor);
                 if (&replicas, leader) != (&by_itself.0, by_itself.1) {
                     let kept = Kept { replicas, leader, leader_epoch: log.leader_epoch() };
                     after.insert(Scope::Placement(&id).stored_name(&key.1.to_string()), written(&kept));
@@ -104,19 +122,20 @@ fn by_itself(ids: &Range<i32>, key: (u32, i32), factor: usize) -> (Vec<i32>, i32
     (replicas, leader)
 }
 
-/// What the log says, by topic number and partition, as far as nodes are there.
-fn stored(store: &Store, ids: &Range<i32>) -> HashMap<(u32, i32), Kept> {
-    let all = store.broker_configs();
+/// What the log says, as far as nodes are there.
+fn stored(store: &Store, ids: &Range<i32>) -> Stored {
+    let (all, mut stored) = (store.broker_configs(), Stored::default());
     if stored_configs::placements(&all).is_empty() {
-        return HashMap::new();
+        return stored;
     }
-    let mut stored = HashMap::new();
     for topic in store.topics() {
         let of_topic = Scope::Placement(&topic.id().to_string()).of(&all);
+        let factor = of_topic.get(REPLICATION).and_then(|factor| factor.parse::<usize>().ok());
+        stored.replication.extend(factor.map(|factor| (topic.number(), factor)));
         let one = |(partition, text): (&String, &String)| {
             Some(((topic.number(), partition.parse().ok()?), read(text, ids)?))
         };
-        stored.extend(of_topic.iter().filter_map(one));
+        stored.placements.extend(of_topic.iter().filter_map(one));
     }
     stored
 }

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use protocol::ErrorCode;
 use protocol::messages::alter_partition_reassignments_request::{ReassignablePartition, ReassignableTopic};
+use protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use protocol::messages::create_topics_request::CreatableTopic;
 use protocol::messages::delete_topics_request::DeleteTopicState;
 use protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use protocol::messages::metadata_response::MetadataResponsePartition;
 use protocol::messages::{
-    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiKey, CreateTopicsRequest,
-    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, DescribeLogDirsRequest,
-    DescribeLogDirsResponse, ElectLeadersRequest, ElectLeadersResponse, FetchResponse,
-    FindCoordinatorRequest, FindCoordinatorResponse, GroupId, HeartbeatRequest, HeartbeatResponse,
-    InitProducerIdRequest, InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest,
-    MetadataResponse, ProduceResponse, TransactionalId,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiKey, CreatePartitionsRequest,
+    CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
+    DeleteTopicsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, ElectLeadersRequest,
+    ElectLeadersResponse, FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse, GroupId,
+    HeartbeatRequest, HeartbeatResponse, InitProducerIdRequest, InitProducerIdResponse, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, ProduceResponse, TransactionalId,
 };
 
 use super::consume::waiting_request;
@@ -360,9 +361,28 @@ fn elect_preferred_leaders(client: &Client) -> ElectLeadersResponse {
     client.call(ApiKey::ElectLeaders, 2, &elect)
 }
 
-/// Names of what the log has about the broker itself.
+/// Names of what the log has about the broker itself, but for how many replicas its topics were made with.
 fn stored(client: &Client) -> Vec<String> {
-    client.broker.store.broker_configs().keys().cloned().collect()
+    let all = client.broker.store.broker_configs();
+    all.keys().filter(|name| !name.ends_with("/replication")).cloned().collect()
+}
+
+#[test]
+fn topic_has_as_many_replicas_after_a_restart_also_in_partitions_that_come_later() {
+    let client = three();
+    client.replicated("two", 2, 2);
+    client.replicated("three", 1, 3);
+    let before: Vec<_> = ["two", "three"].map(|topic| client.shown(topic, 0).replica_nodes).into();
+    let client = client.reopened_with(&[("onelog.brokers", "2")]);
+    assert_eq!(client.shown("three", 0).replica_nodes.len(), 2, "there are no more nodes");
+    let client = client.reopened_with(&[("onelog.brokers", "3")]);
+    let after: Vec<_> = ["two", "three"].map(|topic| client.shown(topic, 0).replica_nodes).into();
+    assert_eq!(after, before);
+    let more =
+        CreatePartitionsTopic::default().with_name(topic_name("two")).with_count(3).with_assignments(None);
+    let request = CreatePartitionsRequest::default().with_topics(vec![more]).with_timeout_ms(1000);
+    let made: CreatePartitionsResponse = client.call(ApiKey::CreatePartitions, 3, &request);
+    assert_eq!((made.results[0].error_code, client.shown("two", 2).replica_nodes.len()), (0, 2));
 }
 
 #[test]
