@@ -204,6 +204,13 @@ impl Store {
         self.engine.acknowledged()
     }
 
+    /// First position that nothing is written at. When `acknowledged()` has reached it, the high watermarks have reached
+    /// every log end that was to be seen before.
+    #[must_use]
+    pub fn written(&self) -> Position {
+        self.engine.log.written()
+    }
+
     /// Whole batches from the one that holds `request.from`, zero-copy. Empty at `from == limit`. Waits for the device
     /// where something is not in memory.
     ///

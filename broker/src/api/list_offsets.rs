@@ -4,7 +4,8 @@
 //! greatest timestamp (7+); -4 the local log start, the same as -2 without remote storage (8+); -5 the last offset in
 //! remote storage, and -6 the first that waits to go there, always -1 here (9+, 11+). A timestamp finds the first record, in offset order, that is as new; finding none
 //! is offset -1 without error. A special timestamp that the version does not have is UNSUPPORTED_VERSION for its
-//! partition; a partition that is named twice is INVALID_REQUEST, once (Kafka `ReplicaManager.fetchOffset`).
+//! partition; a partition that is named twice is INVALID_REQUEST, once (Kafka `ReplicaManager.fetchOffset`). The answer
+//! counts everything that was appended before the request, also what is not yet acknowledged: it waits until that is.
 //!
 //! Deliberate gaps: `timeout_ms` (10) is for remote storage and not looked at.
 
@@ -16,9 +17,9 @@ use protocol::messages::list_offsets_request::ListOffsetsPartition;
 use protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use protocol::messages::{ApiKey, ListOffsetsRequest, ListOffsetsResponse, TopicName};
 use protocol::{ErrorCode, layouts, newer};
-use storage::{PartitionLog, Store, TimestampOffset, Topic};
+use storage::{PartitionLog, Position, Store, TimestampOffset, Topic};
 
-use super::{Api, Reply, RequestContext, Response};
+use super::{Api, Reply, RequestContext, Response, reply};
 use crate::broker::Broker;
 use crate::virtual_nodes::{AtNode, check_leader};
 use crate::{error_map, partition};
@@ -44,16 +45,21 @@ impl Api for ListOffsets {
         context: &RequestContext<'_>,
         newer::Same(request): newer::ListOffsetsRequest,
     ) -> Reply {
-        let version = context.version();
+        let (version, appended) = (context.version(), appended(broker, &request));
         if !searches(&request) {
-            return Reply::Now(Response::encode(
-                &answer(context.at(broker).as_ref(), &broker.store, version, &request),
-                version,
-            ));
+            let (at, store) = (context.at(broker), Arc::clone(&broker.store));
+            // A log that stopped acknowledges nothing more, and its high watermark is what holds.
+            return Reply::when_acknowledged(broker, appended, move |_| {
+                Response::encode(&answer(at.as_ref(), &store, version, &request), version)
+            });
         }
         // A search decodes batches, and a client decides how large they are inside: off this core, and one at a time.
-        let (at, store, turn) = (context.at(broker), Arc::clone(&broker.store), Arc::clone(&broker.searches));
+        let (at, broker) = (context.at(broker), Arc::clone(broker));
         Reply::Later(Box::pin(async move {
+            if let Some(position) = appended {
+                reply::caught_up(&broker, position).await;
+            }
+            let (store, turn) = (Arc::clone(&broker.store), Arc::clone(&broker.searches));
             let turn = turn.acquire_owned().await.expect("the semaphore is never closed");
             let search = tokio::task::spawn_blocking(move || {
                 let _turn = turn;
@@ -62,6 +68,23 @@ impl Api for ListOffsets {
             search.await.expect("a search neither panics nor is cancelled")
         }))
     }
+}
+
+/// What has to be acknowledged before the end of each partition that is asked for is that of its log.
+fn appended(broker: &Broker, request: &ListOffsetsRequest) -> Option<Position> {
+    let behind = request.topics.iter().filter_map(|asked| {
+        let topic = broker.store.topic(&asked.name)?;
+        asked.partitions.iter().filter(|asked| ends_matter(asked.timestamp)).find_map(|asked| {
+            let partition = topic.partition(asked.partition_index)?;
+            reply::behind(broker, &partition)
+        })
+    });
+    behind.max()
+}
+
+/// Whether the answer depends on where the partition ends.
+fn ends_matter(timestamp: i64) -> bool {
+    timestamp >= 0 || matches!(timestamp, LATEST | MAX_TIMESTAMP)
 }
 
 /// Whether records have to be looked at.

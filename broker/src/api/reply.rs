@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use protocol::fetch_response::{self, FetchResponse};
 use protocol::{Encodable, ErrorCode};
-use storage::Position;
+use storage::{PartitionLog, Position};
 
 use super::error_codes::{ErrorCodes, ErrorCounts};
 use crate::broker::Broker;
@@ -102,6 +102,19 @@ pub(crate) async fn acknowledged(broker: &Broker, position: Position) -> Result<
         return Ok(());
     }
     broker.waits.acknowledged(position).await.map_err(|_| ErrorCode::KafkaStorageError)
+}
+
+/// What has to be acknowledged before the high watermark of `partition` says what Kafka's would: there it follows each append at
+/// once where no other replica has to have it, and a client that was answered with `acks=1` counts on that. `None` when it does.
+pub(crate) fn behind(broker: &Broker, partition: &PartitionLog) -> Option<Position> {
+    (partition.high_watermark() < partition.log_end_offset()).then(|| broker.store.written())
+}
+
+/// Waits for what [`behind`] told. A log that stopped acknowledges nothing more: its high watermarks are what holds.
+pub(crate) async fn caught_up(broker: &Broker, position: Position) {
+    if acknowledged(broker, position).await.is_err() {
+        tracing::debug!(?position, "the log stopped before its high watermarks had come to its end");
+    }
 }
 
 impl fmt::Debug for Reply {

@@ -22,7 +22,7 @@ pub(crate) struct DiskFaults {
 
 impl DiskFaults {
     /// Every sync takes this much longer.
-    pub(super) fn slow_down(&self, sync_ms: u64) {
+    pub(crate) fn slow_down(&self, sync_ms: u64) {
         self.sync_ms.store(sync_ms, Ordering::Release);
     }
 

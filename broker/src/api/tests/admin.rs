@@ -15,7 +15,7 @@ use protocol::messages::{
     ApiKey, BrokerId, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest,
     CreateTopicsResponse, DeleteRecordsRequest, DeleteRecordsResponse, DeleteTopicsRequest,
     DeleteTopicsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeTopicPartitionsRequest,
-    DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponse, ProduceResponse,
 };
 use uuid::Uuid;
 
@@ -221,6 +221,24 @@ fn records_are_deleted_up_to_the_high_watermark() {
     assert_eq!(delete("both", 0, 0), (0, 0));
     assert_eq!(delete("t", 0, -1), (0, 4));
     assert_eq!(client.broker.store.topic("t").unwrap().partition(0).unwrap().log_start_offset(), 4);
+}
+
+#[test]
+fn what_was_answered_before_it_is_durable_can_be_deleted() {
+    let client = Client::with_config(&[("onelog.flush", "sync"), ("onelog.test.mode", "local")]);
+    client.create("t", 1, &[]);
+    client.broker.test_mode.as_ref().unwrap().disk.slow_down(100);
+    for (offset, low_watermark) in [(-1, 1), (2, 2)] {
+        let sent = super::produce_request(1, "t", 0, super::batch(&["a"]));
+        let answered: ProduceResponse = client.call(ApiKey::Produce, 9, &sent);
+        assert_eq!(answered.responses[0].partition_responses[0].error_code, 0);
+        let asked = DeleteRecordsPartition::default().with_offset(offset);
+        let topic = DeleteRecordsTopic::default().with_name(topic_name("t")).with_partitions(vec![asked]);
+        let request = DeleteRecordsRequest::default().with_topics(vec![topic]);
+        let response: DeleteRecordsResponse = client.call(ApiKey::DeleteRecords, 2, &request);
+        let result = &response.topics[0].partitions[0];
+        assert_eq!((result.error_code, result.low_watermark), (0, low_watermark));
+    }
 }
 
 fn page(

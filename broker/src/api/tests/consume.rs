@@ -10,13 +10,13 @@ use protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use protocol::messages::{
     ApiKey, BrokerId, FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse,
-    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceResponse,
 };
 use protocol::record_batch::RecordBatchView;
 use protocol::record_batch_builder::RecordBatchBuilder;
 use uuid::Uuid;
 
-use super::{Client, batch, block_on, decoded, finished, topic_name};
+use super::{Client, batch, block_on, decoded, finished, produce_request, topic_name};
 use crate::api::Reply;
 
 fn partition(index: i32, from: i64) -> FetchPartition {
@@ -423,6 +423,28 @@ fn offsets_are_found_by_timestamp_and_special_timestamps() {
     assert!(found.iter().all(|answer| answer.error_code == 0));
     let timestamps: Vec<i64> = found.iter().map(|answer| answer.timestamp).collect();
     assert_eq!(timestamps, [now + 30, now + 50, -1, -1, -1, now + 50, -1, -1]);
+}
+
+/// Kafka's high watermark follows an append at once where no other replica has to have it.
+#[test]
+fn offsets_count_what_was_answered_before_it_is_durable() {
+    let client = Client::with_config(&[("onelog.flush", "sync"), ("onelog.test.mode", "local")]);
+    client.create("t", 1, &[]);
+    let partition = client.broker.store.topic("t").unwrap().partition(0).unwrap();
+    let now = client.now();
+    client.broker.test_mode.as_ref().unwrap().disk.slow_down(200);
+    for (appended, timestamp, offset) in [(1, -1, 1), (2, now, 0), (3, -3, 0)] {
+        let mut builder = RecordBatchBuilder::new(0);
+        builder.append(now, None, Some(b"v"));
+        let answered: ProduceResponse =
+            client.call(ApiKey::Produce, 9, &produce_request(1, "t", 0, builder.build()));
+        assert_eq!(answered.responses[0].partition_responses[0].error_code, 0);
+        assert!(partition.high_watermark() < appended, "the disk is slow");
+        assert_eq!(list(&client, 9, &[-2])[0].offset, 0);
+        assert!(partition.high_watermark() < appended, "where the log starts is known at once");
+        assert_eq!(list(&client, 9, &[timestamp])[0].offset, offset, "{timestamp}");
+        assert_eq!(partition.high_watermark(), appended);
+    }
 }
 
 #[test]
