@@ -21,6 +21,7 @@ use crate::cold_reads::ColdReads;
 use crate::config::{Config, HostPort, advertised_of};
 use crate::coordinator::markers::MarkerWriter;
 use crate::coordinator::runtime::{GroupRuntime, Groups};
+use crate::coordinator::share_runtime::{SharePartitions, ShareRuntime};
 use crate::coordinator::shell::Shell;
 use crate::coordinator::transaction_runtime::{TransactionRuntime, Transactions};
 use crate::fetch_session::FetchSessions;
@@ -47,7 +48,8 @@ pub struct Broker {
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
-    /// Of groups, then of transactions.
+    pub(crate) share_partitions: SharePartitions,
+    /// Of share partitions, then of groups, then of transactions.
     coordinators: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The nodes that this process plays, where they are several.
@@ -193,6 +195,7 @@ impl Broker {
         let broker = Arc::new_cyclic(|broker| {
             let coordinators = Coordinators::load(broker, (&store, &waits, &clock), &topics, &config);
             let (groups, transactions) = (coordinators.groups.1.clone(), coordinators.transactions.1.clone());
+            let share_partitions = coordinators.share_partitions.1.clone();
             loaded = Some(coordinators);
             // Without sessions every fetch names its partitions, which is what rules of faults and the request log go by.
             let slots = if config.test_mode { 0 } else { config.fetch_session_slots };
@@ -208,6 +211,7 @@ impl Broker {
                 topics,
                 groups,
                 transactions,
+                share_partitions,
                 coordinators: Mutex::default(),
                 cold_reads,
                 traffic,
@@ -251,6 +255,8 @@ impl Broker {
         self.transactions.stop();
         ended();
         self.groups.stop();
+        ended();
+        self.share_partitions.stop();
         ended();
         self.store.close()
     }
@@ -334,10 +340,11 @@ fn movable(clock: Arc<dyn Clock>, test_mode: bool) -> (Arc<dyn Clock>, Option<Ar
     (Arc::clone(&movable) as Arc<dyn Clock>, Some(movable))
 }
 
-/// Both coordinators with what their topics say, not running yet.
+/// All coordinators with what their topics say, not running yet.
 struct Coordinators {
     groups: (Shell<GroupRuntime>, Groups),
     transactions: (Shell<TransactionRuntime>, Transactions),
+    share_partitions: (Shell<ShareRuntime>, SharePartitions),
 }
 
 impl Coordinators {
@@ -352,11 +359,12 @@ impl Coordinators {
         let of_transactions = config.transactions.coordinator_config();
         let log = (store, waits, clock);
         let transactions = TransactionRuntime::load(broker.clone(), log, &groups.1, of_transactions);
-        Self { groups, transactions }
+        let share_partitions = ShareRuntime::load(broker.clone(), log, config.share.coordinator_config());
+        Self { groups, transactions, share_partitions }
     }
 
     fn spawn(self) -> io::Result<Vec<JoinHandle<()>>> {
-        Ok(vec![self.groups.0.spawn()?, self.transactions.0.spawn()?])
+        Ok(vec![self.share_partitions.0.spawn()?, self.groups.0.spawn()?, self.transactions.0.spawn()?])
     }
 }
 

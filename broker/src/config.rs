@@ -19,7 +19,7 @@ use std::time::Duration;
 use storage::FlushMode;
 use thiserror::Error;
 
-use crate::coordinator::{group, transaction};
+use crate::coordinator::{group, share, transaction};
 pub use create_topics::TopicToCreate;
 use environment::Variable;
 pub(crate) use keys::find as find_key;
@@ -71,6 +71,8 @@ pub struct Config {
     pub groups: GroupConfig,
     /// Settings of the transaction coordinator.
     pub transactions: TransactionConfig,
+    /// Share partitions.
+    pub share: ShareConfig,
     /// `--data-dir`, `log.dirs`, `log.dir`.
     pub data_dir: PathBuf,
     /// `onelog.flush` and `onelog.flush.interval.ms`.
@@ -133,6 +135,36 @@ impl GroupConfig {
             offsets_retention_check_interval: self.offsets_retention_check_interval,
             consumer: self.consumer.clone(),
             ..group::GroupConfig::default()
+        }
+    }
+}
+
+/// Settings of the share coordinator (Kafka `ShareCoordinatorConfig`) and of share partitions (`ShareGroupConfig`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShareConfig {
+    /// `share.coordinator.state.topic.num.partitions`.
+    pub state_partitions: u32,
+    /// `share.coordinator.snapshot.update.records.per.snapshot`.
+    pub updates_per_snapshot: i32,
+    /// `group.share.max.share.sessions`.
+    pub max_sessions: i32,
+}
+
+impl ShareConfig {
+    /// As the coordinator takes it.
+    pub(crate) fn coordinator_config(&self) -> share::ShareConfig {
+        share::ShareConfig {
+            partitions: i32::try_from(self.state_partitions).unwrap_or(i32::MAX),
+            updates_per_snapshot: u32::try_from(self.updates_per_snapshot).unwrap_or_default(),
+            ..share::ShareConfig::default()
+        }
+    }
+
+    fn from_settings(settings: &Settings) -> Self {
+        Self {
+            state_partitions: settings.count("share.coordinator.state.topic.num.partitions"),
+            updates_per_snapshot: settings.int("share.coordinator.snapshot.update.records.per.snapshot"),
+            max_sessions: settings.int("group.share.max.share.sessions"),
         }
     }
 }
@@ -330,6 +362,7 @@ impl Config {
             retention_check_interval: settings.millis("log.retention.check.interval.ms"),
             groups: GroupConfig::from_settings(settings),
             transactions: TransactionConfig::from_settings(settings),
+            share: ShareConfig::from_settings(settings),
             data_dir: settings.data_dir()?,
             flush,
             commitlog_file_bytes: settings.bytes("onelog.commitlog.file.bytes"),

@@ -14,6 +14,8 @@ mod load;
 pub(crate) mod markers;
 mod outbox;
 pub(crate) mod runtime;
+pub mod share;
+pub(crate) mod share_runtime;
 pub(crate) mod shell;
 mod state_log;
 pub mod transaction;

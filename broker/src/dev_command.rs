@@ -50,6 +50,7 @@ pub(crate) fn run(arguments: DevArguments) -> anyhow::Result<()> {
         ("onelog.commitlog.file.bytes", "16777216"),
         ("offsets.topic.num.partitions", "1"),
         ("transaction.state.log.num.partitions", "1"),
+        ("share.coordinator.state.topic.num.partitions", "1"),
         ("group.initial.rebalance.delay.ms", "0"),
         ("group.min.session.timeout.ms", "1"),
     ];

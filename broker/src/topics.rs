@@ -23,7 +23,8 @@ use crate::virtual_nodes::VirtualNodes;
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// Where transactional ids keep their state.
 pub(crate) const TRANSACTIONS_TOPIC: &str = "__transaction_state";
-const SHARE_STATE_TOPIC: &str = "__share_group_state";
+/// Where share groups keep what they have of partitions.
+pub(crate) const SHARE_STATE_TOPIC: &str = "__share_group_state";
 const MAX_NAME_LEN: usize = 249;
 
 /// Whether clients may read it but not write to it (Kafka `Topic.isInternal`).
@@ -239,8 +240,7 @@ fn create_named(broker: &Broker, name: &str) -> Result<(Arc<Topic>, Option<Posit
     let created = match name {
         OFFSETS_TOPIC => create_internal(broker),
         TRANSACTIONS_TOPIC => create_transaction_state(broker),
-        // Nobody here knows yet how many partitions it needs.
-        SHARE_STATE_TOPIC => return Err(ErrorCode::UnknownTopicOrPartition),
+        SHARE_STATE_TOPIC => create_share_state(broker),
         name => broker.topics.create(&broker.store, name, broker.config.num_partitions, Configs::new()),
     };
     match created {
@@ -325,12 +325,34 @@ pub(crate) fn create_transaction_state(broker: &Broker) -> Result<(Arc<Topic>, P
     Ok(created)
 }
 
+/// Creates `__share_group_state` with the configs that Kafka gives it (`ShareCoordinatorService.shareGroupStateTopicConfigs`).
+///
+/// # Errors
+/// As [`Topics::create`]; `Exists` when another connection was faster.
+pub(crate) fn create_share_state(broker: &Broker) -> Result<(Arc<Topic>, Position), CreateError> {
+    let configs = [
+        // Updates of one key belong together: the coordinator cuts off what it said again.
+        ("cleanup.policy", "delete"),
+        ("compression.type", "producer"),
+        // One replica is all there is, whatever `share.coordinator.state.topic.min.isr` says.
+        ("min.insync.replicas", "1"),
+        ("retention.ms", "-1"),
+        ("segment.bytes", "104857600"),
+    ];
+    let configs = configs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let partitions = broker.config.share.state_partitions;
+    let created = broker.topics.create(&broker.store, SHARE_STATE_TOPIC, partitions, configs)?;
+    replicate_internal(&broker.config, broker.virtual_nodes.as_deref(), &broker.store);
+    Ok(created)
+}
+
 /// Gives the coordinators' topics, as far as they are there, the replicas that their own keys ask for.
 pub(crate) fn replicate_internal(config: &Config, nodes: Option<&VirtualNodes>, store: &Store) {
     let Some(nodes) = nodes else { return };
     for (name, key) in [
         (OFFSETS_TOPIC, "offsets.topic.replication.factor"),
         (TRANSACTIONS_TOPIC, "transaction.state.log.replication.factor"),
+        (SHARE_STATE_TOPIC, "share.coordinator.state.topic.replication.factor"),
     ] {
         let factor = config.value(key).and_then(|factor| factor.parse().ok()).unwrap_or(1);
         if let Some(topic) = store.topic(name) {

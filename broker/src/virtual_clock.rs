@@ -109,7 +109,7 @@ impl Broker {
     }
 }
 
-/// Moves the broker's time forward. On return every deadline of a group or a transaction that is over by now has been acted
+/// Moves the broker's time forward. On return every deadline of a group, a transaction or a share partition that is over by now has been acted
 /// upon; what that writes to the log, and what retention deletes, follows within moments. Parked fetches whose time is over are
 /// on their way to answer.
 ///
@@ -121,6 +121,7 @@ pub(crate) async fn advance(broker: &Broker, by: Duration) -> Result<(), Advance
     broker.store.clock_moved();
     broker.groups.clock_moved().await;
     broker.transactions.clock_moved().await;
+    broker.share_partitions.clock_moved().await;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use protocol::messages::delete_topics_response::DeletableTopicResult;
 use protocol::messages::{ApiKey, DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
 use protocol::{ErrorCode, StrBytes, layouts};
 use storage::{Position, Topic};
+use uuid::Uuid;
 
 use super::create_topics::Failure;
 use super::{Api, Reply, RequestContext, Response};
@@ -58,14 +59,20 @@ impl Api for DeleteTopics {
         let deleted =
             results.iter().filter(|result| result.error_code == 0).filter_map(|result| result.name.as_ref());
         let deleted: Vec<String> = deleted.map(|name| name.as_str().to_owned()).collect();
+        let ids = results.iter().filter(|result| result.error_code == 0).map(|result| result.topic_id);
+        let ids: Vec<Uuid> = ids.collect();
         let Some(durable) = durable else {
             return context.reply(&DeleteTopicsResponse::default().with_responses(results));
         };
         let (groups, acknowledged) = (broker.groups.clone(), broker.waits.acknowledged(durable));
+        let share_partitions = broker.share_partitions.clone();
         Reply::Later(Box::pin(async move {
             let outcome = acknowledged.await;
             for topic in deleted {
                 groups.topic_deleted(topic).await;
+            }
+            for topic in ids {
+                share_partitions.topic_deleted(topic).await;
             }
             if outcome.is_err() {
                 results.iter_mut().filter(|result| result.error_code == 0).for_each(|result| {

@@ -64,6 +64,11 @@ impl<Response: Fails, Work, Note> Outbox<Response, Work, Note> {
         ticket
     }
 
+    /// Work whose outcome nobody has to know.
+    pub(super) fn work_untold(&mut self, work: Work) {
+        self.effects.push(Effect::Work(work));
+    }
+
     /// What is to be done now that the outcome of this work is known.
     pub(super) fn take_note(&mut self, ticket: Ticket) -> Option<Note> {
         self.work.remove(&ticket)

@@ -26,6 +26,8 @@ const COORDINATORS: &[&str] = &[
     "broker/src/coordinator/group",
     "broker/src/coordinator/transaction.rs",
     "broker/src/coordinator/transaction/",
+    "broker/src/coordinator/share.rs",
+    "broker/src/coordinator/share/",
 ];
 
 const ROOMS: &[Room] = &[
@@ -99,6 +101,7 @@ const ROOMS: &[Room] = &[
             "broker/src/coordinator/group/tests",
             "broker/src/coordinator/group/consumer/assignor/tests",
             "broker/src/coordinator/transaction/tests",
+            "broker/src/coordinator/share/tests",
         ],
         banned: &[
             "tokio",
