@@ -104,11 +104,12 @@ fn described_group(version: i16, operations: bool, group: group::DescribedGroup)
             .with_member_metadata(member.metadata)
             .with_member_assignment(member.assignment)
     });
-    let missing =
-        (version >= 6 && group.error == ErrorCode::GroupIdNotFound).then(|| match group.is_consumer_group {
+    let missing = (version >= 6 && group.error == ErrorCode::GroupIdNotFound).then(|| {
+        match group.is_no_classic_group {
             true => format!("Group {} is not a classic group.", group.group_id).into(),
             false => format!("Group {} not found.", group.group_id).into(),
-        });
+        }
+    });
     let mut described = DescribedGroup::default();
     if operations && group.error.is_none() {
         described.authorized_operations = authorized_operations::GROUP;

@@ -1,4 +1,4 @@
-//! The group coordinator: classic groups, consumer groups and committed offsets, for all partitions of `__consumer_offsets`.
+//! The group coordinator: classic, consumer and share groups and committed offsets, for all partitions of `__consumer_offsets`.
 //!
 //! A pure value. The runtime hands it events and the time, asks when it wants to be woken, and carries out its effects:
 //!
@@ -11,7 +11,7 @@
 //! State is applied first and answered later: an answer that tells of something written leaves when the write is durable. If
 //! the write fails, the partition's state is dropped and read again from the log.
 //!
-//! Behaviour is Kafka 4.3's `GroupMetadataManager` (for consumer groups see `consumer`) and `OffsetMetadataManager`. Where it differs on
+//! Behaviour is Kafka 4.3's `GroupMetadataManager` (for consumer groups see `consumer`, for share groups `share`) and `OffsetMetadataManager`. Where it differs on
 //! purpose: a join that is refused makes no group; a group is Stable as soon as the leader's assignment is applied, not when
 //! it is durable (its answers wait all the same); a member that repeats a parked request gets an answer to both; requests,
 //! groups and ids that nobody uses are bounded (`GroupConfig`).
@@ -51,6 +51,7 @@ mod rebalances;
 mod records;
 mod response;
 mod retention;
+mod share;
 mod subscription;
 mod sync;
 mod timers;
@@ -61,7 +62,9 @@ mod turn;
 mod tests;
 
 pub use self::classic::GroupState;
-pub use self::config::{ConsumerConfig, ConsumerSettings, GroupConfig, MigrationPolicy};
+pub use self::config::{
+    ConsumerConfig, ConsumerSettings, GroupConfig, MigrationPolicy, ShareConfig, ShareSettings,
+};
 pub use self::consumer::assignor::Assignor;
 pub use self::consumer::member::Assignment;
 pub use self::consumer::topics::TopicInfo;
@@ -78,8 +81,12 @@ pub use self::rebalances::{RebalanceReason, Rebalances};
 pub use self::response::{
     ConsumerGroupHeartbeatResponse, DescribedConsumer, DescribedConsumerGroup, DescribedGroup,
     DescribedMember, FetchedOffset, JoinGroupMember, JoinGroupResponse, LeaveGroupResponse, LeftMember,
-    ListedGroup, NamedAssignment, OffsetDeleteResponse, OffsetFetchResponse, PartitionErrors, Response,
-    SyncGroupResponse,
+    ListedGroup, NamedAssignment, OffsetDeleteResponse, OffsetFetchResponse, PartitionErrors, Refusal,
+    Response, SyncGroupResponse,
+};
+pub use self::share::{
+    AlteringOffsets, DeletingOffsets, DescribedShareGroup, DescribedShareMember, Initialize,
+    ShareGroupHeartbeat, ShareGroupHeartbeatResponse, ShareRequest, ShareResponse,
 };
 
 /// All groups of this broker.
@@ -174,6 +181,9 @@ impl GroupCoordinator {
                 Timer::Session { member, .. } if turn.group.consumer.is_some() => {
                     turn.consumer_session_due(&member);
                 }
+                Timer::Session { member, .. } if turn.group.share.is_some() => {
+                    turn.share_session_due(&member);
+                }
                 Timer::Session { member, .. } => turn.session_due(&member),
                 Timer::MemberRebalance { member, .. } => turn.consumer_rebalance_due(&member),
                 Timer::OffsetRetention { .. } => {
@@ -204,6 +214,7 @@ impl GroupCoordinator {
             Request::ConsumerGroupDescribe { group_id } => {
                 self.describe_consumer_group(now, waiter, &group_id);
             }
+            Request::Share(request) => self.share_request(now, waiter, request),
             Request::TxnOffsetCommit(commit) => self.txn_offset_commit(now, waiter, commit),
             Request::CompleteTransaction(complete) => self.complete_transaction(waiter, complete),
             Request::DeleteGroup { group_id } => self.delete_group(now, waiter, &group_id),
@@ -304,12 +315,16 @@ impl GroupCoordinator {
         self.cancel_timers(&group);
     }
 
-    /// Consumer groups act on it with their next heartbeat.
+    /// Consumer and share groups act on it with their next heartbeat.
     fn topic_changed(&mut self, topic: &str, info: Option<TopicInfo>) {
         self.topics.set(topic, info);
-        let groups = self.shards.iter_mut().flat_map(|shard| shard.groups.values_mut());
-        for consumer in groups.filter_map(|group| group.consumer.as_mut()) {
-            consumer.topic_changed(topic, info.is_some());
+        for group in self.shards.iter_mut().flat_map(|shard| shard.groups.values_mut()) {
+            if let Some(consumer) = &mut group.consumer {
+                consumer.topic_changed(topic, info.is_some());
+            }
+            if let Some(share) = &mut group.share {
+                share.topic_changed(topic);
+            }
         }
     }
 

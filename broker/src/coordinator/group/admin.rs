@@ -13,6 +13,7 @@ use super::effect::{CoordinatorRecord, WaiterId};
 use super::event::{DescribeGroup, ListGroups};
 use super::records;
 use super::response::{DescribedGroup, DescribedMember, ListedGroup, Response};
+use super::share::{self, SHARE};
 
 /// Types of groups, as ListGroups filters and names them.
 const CLASSIC: &str = "classic";
@@ -21,11 +22,11 @@ const CONSUMER: &str = "consumer";
 impl GroupCoordinator {
     pub(super) fn describe_group(&self, request: DescribeGroup) -> DescribedGroup {
         match self.group(&request.group_id) {
-            // Kafka shows a consumer group here as one that is not there.
-            Some(group) if group.consumer.is_some() => {
+            // Kafka shows groups of other kinds here as ones that are not there.
+            Some(group) if group.consumer.is_some() || group.share.is_some() => {
                 let error = not_found(request.supports_group_id_not_found);
                 let dead = DescribedGroup::dead(error, request.group_id);
-                DescribedGroup { is_consumer_group: true, ..dead }
+                DescribedGroup { is_no_classic_group: true, ..dead }
             }
             Some(group) => describe(group),
             None => DescribedGroup::dead(not_found(request.supports_group_id_not_found), request.group_id),
@@ -38,9 +39,10 @@ impl GroupCoordinator {
         };
         let groups = self.shards.iter().flat_map(|shard| shard.groups.values());
         let listed = groups.map(|group| {
-            let (state, group_type, protocol_type) = match &group.consumer {
-                Some(consumer) => (consumer.state().name(), CONSUMER, Some(CONSUMER_PROTOCOL_TYPE)),
-                None => (group.state().name(), CLASSIC, group.protocol_type.as_deref()),
+            let (state, group_type, protocol_type) = match (&group.consumer, &group.share) {
+                (Some(consumer), _) => (consumer.state().name(), CONSUMER, Some(CONSUMER_PROTOCOL_TYPE)),
+                (None, Some(share)) => (share.state(), SHARE, Some(SHARE)),
+                (None, None) => (group.state().name(), CLASSIC, group.protocol_type.as_deref()),
             };
             let protocol_type = protocol_type.unwrap_or_default().to_owned();
             ListedGroup { group_id: group.id.to_string(), protocol_type, state, group_type }
@@ -70,9 +72,10 @@ impl GroupCoordinator {
 
 /// Everything that takes the group itself out of the log.
 pub(super) fn group_tombstones(group: &Group) -> Vec<CoordinatorRecord> {
-    match &group.consumer {
-        Some(consumer) => consumer::tombstones(&group.id, consumer),
-        None => vec![records::group_metadata(&group.id, None)],
+    match (&group.consumer, &group.share) {
+        (Some(consumer), _) => consumer::tombstones(&group.id, consumer),
+        (None, Some(share)) => share::tombstones(&group.id, share),
+        (None, None) => vec![records::group_metadata(&group.id, None)],
     }
 }
 
@@ -99,6 +102,6 @@ fn describe(group: &Group) -> DescribedGroup {
         protocol_type: group.protocol_type.clone().unwrap_or_default(),
         members: members.collect(),
         protocol: protocol.unwrap_or_default(),
-        is_consumer_group: false,
+        is_no_classic_group: false,
     }
 }

@@ -18,16 +18,20 @@ impl GroupCoordinator {
             _ => {}
         }
         let Some(group_id) = request.group_id() else { return self.all_loaded() };
-        let may_be_empty = matches!(
-            request,
-            Request::OffsetCommit(_)
-                | Request::OffsetFetch(_)
-                | Request::DescribeGroup(_)
-                | Request::DeleteGroup { .. }
-                // Refused with a sentence further in.
-                | Request::ConsumerGroupHeartbeat(_)
-                | Request::ConsumerGroupDescribe { .. }
-        );
+        let may_be_empty = if let Request::Share(request) = request {
+            request.may_be_empty()
+        } else {
+            matches!(
+                request,
+                Request::OffsetCommit(_)
+                    | Request::OffsetFetch(_)
+                    | Request::DescribeGroup(_)
+                    | Request::DeleteGroup { .. }
+                    // Refused with a sentence further in.
+                    | Request::ConsumerGroupHeartbeat(_)
+                    | Request::ConsumerGroupDescribe { .. }
+            )
+        };
         if (group_id.is_empty() && !may_be_empty) || group_id.len() > MAX_STRING {
             return Err(ErrorCode::InvalidGroupId);
         }
@@ -88,6 +92,7 @@ impl Request {
             Request::OffsetDelete(delete) => Some(&delete.group_id),
             Request::DescribeGroup(describe) => Some(&describe.group_id),
             Request::ListGroups(_) | Request::CompleteTransaction(_) | Request::Observe => None,
+            Request::Share(request) => Some(request.group_id()),
             Request::ConsumerGroupHeartbeat(heartbeat) => Some(&heartbeat.group_id),
             Request::ConsumerGroupDescribe { group_id } | Request::DeleteGroup { group_id } => Some(group_id),
         }

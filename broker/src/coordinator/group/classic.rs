@@ -28,6 +28,7 @@ use super::event::Protocol;
 use super::members::Members;
 use super::offsets::CommittedOffset;
 use super::pending::PendingOffsets;
+use super::share::ShareGroup;
 use super::subscription::subscribed_topics;
 
 /// Protocol type of groups whose subscriptions the coordinator can read.
@@ -72,7 +73,7 @@ pub(super) struct InitialDelay {
 }
 
 /// A group and the offsets committed for it. A consumer group (KIP-848) has its members in `consumer`; the classic half is then
-/// empty.
+/// empty; so it is with a share group (KIP-932) and `share`.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) id: Arc<str>,
@@ -91,6 +92,7 @@ pub(super) struct Group {
     pub(super) new_member_added: bool,
     pub(super) initial_delay: Option<InitialDelay>,
     pub(super) consumer: Option<Box<ConsumerGroup>>,
+    pub(super) share: Option<Box<ShareGroup>>,
     /// By topic name, then partition.
     pub(super) offsets: BTreeMap<String, BTreeMap<i32, CommittedOffset>>,
     /// Committed by transactions that have not ended.
@@ -118,6 +120,7 @@ impl Group {
             new_member_added: false,
             initial_delay: None,
             consumer: None,
+            share: None,
             offsets: BTreeMap::new(),
             pending: PendingOffsets::default(),
             last_append: None,
@@ -132,15 +135,17 @@ impl Group {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.state == GroupState::Empty && self.consumer.as_ref().is_none_or(|consumer| consumer.is_empty())
+        self.state == GroupState::Empty
+            && self.consumer.as_ref().is_none_or(|consumer| consumer.is_empty())
+            && self.share.as_ref().is_none_or(|share| share.is_empty())
     }
 
     /// Forgets everything that only a classic group has.
     pub(super) fn end_classic_half(&mut self) {
         let fresh = Self::new(self.id.clone(), self.state_since_ms);
         let (offsets, pending) = (std::mem::take(&mut self.offsets), std::mem::take(&mut self.pending));
-        let (consumer, last_append) = (self.consumer.take(), self.last_append);
-        *self = Self { consumer, offsets, pending, last_append, ..fresh };
+        let (consumer, share, last_append) = (self.consumer.take(), self.share.take(), self.last_append);
+        *self = Self { consumer, share, offsets, pending, last_append, ..fresh };
     }
 
     /// Collecting the members of a group that had none: it is not cut short when all of them have joined.
@@ -225,6 +230,9 @@ impl Group {
     pub(super) fn is_subscribed_to(&self, topic: &str) -> bool {
         if let Some(consumer) = &self.consumer {
             return consumer.is_subscribed_to(topic);
+        }
+        if let Some(share) = &self.share {
+            return share.is_subscribed_to(topic);
         }
         match &self.subscribed_topics {
             Some(topics) => topics.contains(topic),

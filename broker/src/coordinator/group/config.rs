@@ -32,6 +32,8 @@ pub struct GroupConfig {
     pub offsets_retention_check_interval: Duration,
     /// Consumer groups (KIP-848).
     pub consumer: ConsumerConfig,
+    /// Share groups (KIP-932).
+    pub share: ShareConfig,
     /// Most groups in this coordinator; a request that would create one more is answered POLICY_VIOLATION.
     pub max_groups: usize,
     /// Most member ids of one group that were handed out and not yet used.
@@ -55,6 +57,7 @@ impl Default for GroupConfig {
             offsets_retention: Duration::from_mins(10_080),
             offsets_retention_check_interval: Duration::from_mins(10),
             consumer: ConsumerConfig::default(),
+            share: ShareConfig::default(),
             max_groups: 1_000_000,
             max_pending_members: 10_000,
             max_protocols: 128,
@@ -119,6 +122,59 @@ impl Default for ConsumerConfig {
             assignment_interval: Duration::from_secs(1),
             migration: MigrationPolicy::Bidirectional,
         }
+    }
+}
+
+/// Settings of share groups (KIP-932), with Kafka's defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShareConfig {
+    /// Silence after which a member is dead (`group.share.session.timeout.ms`).
+    pub session_timeout: Duration,
+    /// Told to members with every answer (`group.share.heartbeat.interval.ms`).
+    pub heartbeat_interval: Duration,
+    /// Most members of one group (`group.share.max.size`).
+    pub max_size: usize,
+    /// Shortest time between two target assignments of a group (`group.share.assignment.interval.ms`).
+    pub assignment_interval: Duration,
+}
+
+impl ShareConfig {
+    /// What counts for a group that has no configs of its own.
+    #[must_use]
+    pub const fn settings(&self) -> ShareSettings {
+        ShareSettings {
+            session_timeout: self.session_timeout,
+            heartbeat_interval: self.heartbeat_interval,
+            assignment_interval: self.assignment_interval,
+        }
+    }
+}
+
+impl Default for ShareConfig {
+    fn default() -> Self {
+        Self {
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval: Duration::from_secs(5),
+            max_size: 200,
+            assignment_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What can be set for a single share group (`share.*` of a GROUP resource).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShareSettings {
+    /// `share.session.timeout.ms`.
+    pub session_timeout: Duration,
+    /// `share.heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
+    /// `share.assignment.interval.ms`.
+    pub assignment_interval: Duration,
+}
+
+impl ShareSettings {
+    pub(super) fn heartbeat_interval_ms(&self) -> i32 {
+        i32::try_from(self.heartbeat_interval.as_millis()).unwrap_or(i32::MAX)
     }
 }
 

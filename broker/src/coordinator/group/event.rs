@@ -14,6 +14,7 @@ use super::config::ConsumerSettings;
 use super::consumer::member::Assignment;
 use super::consumer::topics::TopicInfo;
 use super::effect::Ticket;
+use super::share::ShareRequest;
 use crate::coordinator::event;
 
 /// One thing that happened.
@@ -97,6 +98,8 @@ pub enum Request {
         /// The group to describe.
         group_id: String,
     },
+    /// About a share group.
+    Share(ShareRequest),
     /// API key 42, one group of it.
     DeleteGroup {
         /// The group to delete.

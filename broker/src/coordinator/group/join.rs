@@ -27,6 +27,9 @@ impl GroupCoordinator {
         }
         let group_id = request.group_id.clone();
         let Some(mut turn) = self.turn(now, &group_id) else { return };
+        if turn.group.share.is_some() {
+            return turn.fail_join(waiter, ErrorCode::InconsistentGroupProtocol, "");
+        }
         // The log learns of the group at once, with no members: they are written with their assignment.
         if is_new_group {
             let record = turn.group_record();

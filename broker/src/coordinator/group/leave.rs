@@ -7,13 +7,17 @@ use protocol::ErrorCode;
 
 use super::classic::GroupState;
 use super::effect::WaiterId;
-use super::event::{LeaveGroup, MemberIdentity};
+use super::event::{LeaveGroup, MemberIdentity, Request};
 use super::rebalances::RebalanceReason;
 use super::response::{LeaveGroupResponse, LeftMember, Response};
 use super::turn::Turn;
 
 impl Turn<'_> {
     pub(super) fn leave(&mut self, waiter: WaiterId, request: LeaveGroup) {
+        if self.group.share.is_some() {
+            let response = Response::refusal(Request::LeaveGroup(request), ErrorCode::UnknownMemberId);
+            return self.respond(waiter, response);
+        }
         if self.group.consumer.is_some() {
             let response = self.leave_consumers(request);
             return self.respond_when_durable(waiter, Response::LeaveGroup(response));

@@ -44,6 +44,7 @@ impl GroupCoordinator {
                 shard.drop_if_nothing(&id);
             }
             Ok(Record::Consumer(record)) => shard.load_consumer_record(record),
+            Ok(Record::Share(record)) => shard.load_share_record(record),
             Ok(Record::Other) => (),
             Err(error) => tracing::error!(partition, %error, "skipped a record of __consumer_offsets"),
         }
@@ -62,6 +63,7 @@ impl GroupCoordinator {
                 turn.keep_alive(&member);
             }
             turn.consumer_loaded();
+            turn.share_loaded();
             turn.check_retention_soon();
             if turn.group.members.len() > turn.config.max_size {
                 turn.prepare_rebalance(RebalanceReason::TooLarge);
@@ -120,6 +122,9 @@ impl GroupCoordinator {
             self.timers.cancel(Timer::Session { group: id(), member: member.id.clone() });
             self.timers.cancel(Timer::MemberRebalance { group: id(), member: member.id.clone() });
         }
+        for member in group.share.iter().flat_map(|share| share.members()) {
+            self.timers.cancel(Timer::Session { group: id(), member: member.id.clone() });
+        }
     }
 }
 
@@ -128,6 +133,7 @@ impl Shard {
     pub(super) fn drop_if_nothing(&mut self, group: &str) {
         let is_nothing = |group: &Group| {
             group.consumer.is_none()
+                && group.share.is_none()
                 && group.offsets.is_empty()
                 && group.pending.is_empty()
                 && group.protocol_type.is_none()
@@ -147,10 +153,11 @@ impl Shard {
 /// The group as of this record. Its offsets are records of their own and stay.
 fn restore(group: &mut Group, metadata: GroupMetadata) {
     let (offsets, pending) = (std::mem::take(&mut group.offsets), std::mem::take(&mut group.pending));
-    let consumer = group.consumer.take();
+    let (consumer, share) = (group.consumer.take(), group.share.take());
     *group = Group::new(group.id.clone(), metadata.state_since_ms);
     (group.offsets, group.pending) = (offsets, pending);
     group.consumer = consumer.filter(|_| metadata.members.is_empty());
+    group.share = share.filter(|_| metadata.members.is_empty());
     group.generation = metadata.generation;
     group.protocol_type = Some(metadata.protocol_type).filter(|protocol_type| !protocol_type.is_empty());
     group.leader = metadata.leader.map(Arc::from);

@@ -10,7 +10,7 @@ pub struct ObservedGroup {
     pub group_id: String,
     /// As ListGroups names it.
     pub state: &'static str,
-    /// How often it began anew: the generation of a classic group, the group epoch of a consumer group (KIP-848).
+    /// How often it began anew: the generation of a classic group, the group epoch of a consumer or share group.
     pub generation: i32,
     /// How many members it has.
     pub members: usize,
@@ -36,9 +36,10 @@ impl GroupCoordinator {
                     .iter()
                     .map(move |(partition, committed)| (topic.to_string(), *partition, committed.offset))
             });
-            let (state, members, generation) = match &group.consumer {
-                Some(consumer) => (consumer.state().name(), consumer.len(), consumer.epoch),
-                None => (group.state().name(), group.members.len(), group.generation),
+            let (state, members, generation) = match (&group.consumer, &group.share) {
+                (Some(consumer), _) => (consumer.state().name(), consumer.len(), consumer.epoch),
+                (None, Some(share)) => (share.state(), share.len(), share.epoch),
+                (None, None) => (group.state().name(), group.members.len(), group.generation),
             };
             let (group_id, offsets) = (group.id.to_string(), offsets.collect());
             ObservedGroup { group_id, state, generation, members, offsets }

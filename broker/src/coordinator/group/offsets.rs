@@ -135,6 +135,7 @@ impl GroupCoordinator {
 
     /// Tombstones for every offset that this partition's groups have of the topic.
     pub(super) fn forget_topic(&mut self, now: Instant, partition: i32, topic: &str) {
+        self.forget_share_topics(now, partition);
         let Some(shard) = self.shard_mut(partition) else { return };
         let concerned = shard.groups.values().filter(|group| !group.partitions_of(topic).is_empty());
         let concerned: Vec<_> = concerned.map(|group| group.id.clone()).collect();
@@ -155,6 +156,9 @@ impl GroupCoordinator {
 impl Turn<'_> {
     /// Who may commit now (Kafka's `ClassicGroup.validateOffsetCommit`). A commit is as good as a heartbeat.
     fn admit_commit(&mut self, request: &OffsetCommit) -> Result<(), ErrorCode> {
+        if self.group.share.is_some() {
+            return Err(ErrorCode::GroupIdNotFound);
+        }
         if let Some(consumer) = &self.group.consumer {
             return consumer.admit_commit(request, self.topics);
         }
@@ -206,6 +210,10 @@ impl Turn<'_> {
     }
 
     pub(super) fn delete_offsets(&mut self, waiter: WaiterId, request: OffsetDelete) {
+        if self.group.share.is_some() {
+            let response = OffsetDeleteResponse { error: ErrorCode::GroupIdNotFound, topics: Vec::new() };
+            return self.respond(waiter, Response::OffsetDelete(response));
+        }
         if !self.group.is_empty() && !self.group.is_consumer_group() {
             let response = OffsetDeleteResponse { error: ErrorCode::NonEmptyGroup, topics: Vec::new() };
             return self.respond(waiter, Response::OffsetDelete(response));

@@ -23,6 +23,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::consumer::records::ConsumerRecord;
 use super::effect::CoordinatorRecord;
 use super::offsets::CommittedOffset;
+use super::share::records::ShareRecord;
 use super::wire::{self, DecodeError, Reader};
 
 const OFFSET_COMMIT_KEYS: std::ops::RangeInclusive<i16> = 0..=1;
@@ -48,6 +49,8 @@ pub(super) enum Record {
     },
     /// Of a consumer group (KIP-848).
     Consumer(ConsumerRecord),
+    /// Of a share group (KIP-932).
+    Share(ShareRecord),
     /// Of another kind of group.
     Other,
 }
@@ -91,6 +94,9 @@ impl Record {
             }
             version if ConsumerRecord::is_key(version) => {
                 ConsumerRecord::decode(version, &mut key, value).map(Self::Consumer)
+            }
+            version if ShareRecord::is_key(version) => {
+                ShareRecord::decode(version, &mut key, value).map(Self::Share)
             }
             _ => Ok(Self::Other),
         }

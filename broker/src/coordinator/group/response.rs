@@ -4,12 +4,12 @@ use bytes::Bytes;
 use protocol::ErrorCode;
 
 use super::classic::GroupState;
-pub(super) use super::consumer::response::Refusal;
 pub use super::consumer::response::{
-    ConsumerGroupHeartbeatResponse, DescribedConsumer, DescribedConsumerGroup, NamedAssignment,
+    ConsumerGroupHeartbeatResponse, DescribedConsumer, DescribedConsumerGroup, NamedAssignment, Refusal,
 };
 use super::event::{LeaveGroup, PartitionCommit, Request};
 use super::observe::ObservedGroups;
+use super::share::ShareResponse;
 use crate::coordinator::effect::Fails;
 
 /// The answer to a `Request`, variant by variant.
@@ -45,6 +45,8 @@ pub enum Response {
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
     /// To ConsumerGroupDescribe.
     ConsumerGroupDescribe(DescribedConsumerGroup),
+    /// To Share.
+    Share(ShareResponse),
 }
 
 impl Fails for Response {
@@ -69,6 +71,7 @@ impl Fails for Response {
             Self::ConsumerGroupDescribe(group) => {
                 Self::ConsumerGroupDescribe(DescribedConsumerGroup::refused(error, group.group_id))
             }
+            Self::Share(response) => Self::Share(response.into_failed(error)),
         }
     }
 }
@@ -104,6 +107,7 @@ impl Response {
             Request::ConsumerGroupDescribe { group_id } => {
                 Self::ConsumerGroupDescribe(DescribedConsumerGroup::refused(error, group_id))
             }
+            Request::Share(request) => Self::Share(ShareResponse::refusal(request, error)),
         }
     }
 }
@@ -273,14 +277,14 @@ pub struct DescribedGroup {
     pub protocol: String,
     /// Everybody.
     pub members: Vec<DescribedMember>,
-    /// The group is there, but of the other kind.
-    pub is_consumer_group: bool,
+    /// The group is there, but of another kind.
+    pub is_no_classic_group: bool,
 }
 
 impl DescribedGroup {
     fn failed(error: ErrorCode, group_id: String) -> Self {
         let (protocol_type, protocol, members) = (String::new(), String::new(), Vec::new());
-        Self { error, group_id, state: None, protocol_type, protocol, members, is_consumer_group: false }
+        Self { error, group_id, state: None, protocol_type, protocol, members, is_no_classic_group: false }
     }
 
     /// A group that does not exist; up to version 5 that is no error.
@@ -315,6 +319,6 @@ pub struct ListedGroup {
     pub protocol_type: String,
     /// Name of its current state.
     pub state: &'static str,
-    /// `classic` or `consumer`.
+    /// `classic`, `consumer` or `share`.
     pub group_type: &'static str,
 }

@@ -28,6 +28,10 @@ impl Turn<'_> {
 
     /// Writes tombstones for what expired. `true` when the group itself is to be forgotten: its tombstone is written too.
     pub(super) fn retention_due(&mut self) -> bool {
+        // A share group stays until it is deleted (Kafka's `ShareGroup.shouldExpire`).
+        if self.group.share.is_some() {
+            return false;
+        }
         let mut tombstones = Vec::new();
         let mut next: Option<i64> = None;
         for (topic, partition, expires_ms) in expirations(self.group, self.config.offsets_retention) {

@@ -28,6 +28,7 @@ mod offsets;
 mod rebalance;
 mod records;
 mod retention;
+mod share;
 mod static_members;
 mod sync;
 mod transactions;

@@ -190,6 +190,9 @@ impl Group {
     /// Who may commit in a transaction now (Kafka's `validateOffsetCommit` of both kinds of groups): clients before KIP-447
     /// do not say who they are and are trusted; a rebalance under way is no reason to refuse, the generation is.
     fn admit_txn_commit(&self, request: &TxnOffsetCommit, topics: &TopicIndex) -> Result<(), ErrorCode> {
+        if self.share.is_some() {
+            return Err(ErrorCode::GroupIdNotFound);
+        }
         let instance = request.group_instance_id.as_deref();
         if request.generation_id < 0 && request.member_id.is_empty() && instance.is_none() {
             return Ok(());

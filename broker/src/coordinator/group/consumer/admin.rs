@@ -77,7 +77,7 @@ fn describe_member(member: &ConsumerMember, target: &Assignment, topics: &TopicI
 }
 
 /// Topics that are gone have no name and are left out.
-fn named(assignment: &Assignment, topics: &TopicIndex) -> NamedAssignment {
+pub(in crate::coordinator::group) fn named(assignment: &Assignment, topics: &TopicIndex) -> NamedAssignment {
     let name = |(topic, partitions): (&uuid::Uuid, &std::collections::BTreeSet<i32>)| {
         let name = topics.name(*topic)?.to_owned();
         Some((*topic, name, partitions.iter().copied().collect()))

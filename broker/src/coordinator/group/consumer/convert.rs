@@ -30,7 +30,7 @@ impl Turn<'_> {
         if self.group.consumer.is_some() {
             return Ok(Vec::new());
         }
-        if !joins {
+        if !joins || self.group.share.is_some() {
             return Err(Refusal::group_not_found(&format!("Group {id} is not a consumer group.")));
         }
         if !self.group.members.is_empty() || !self.group.is_empty() {

@@ -56,15 +56,15 @@ pub(super) enum Content {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct GroupValue {
-    pub(super) epoch: i32,
-    pub(super) metadata_hash: i64,
+pub(in crate::coordinator::group) struct GroupValue {
+    pub(in crate::coordinator::group) epoch: i32,
+    pub(in crate::coordinator::group) metadata_hash: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TargetValue {
-    pub(super) epoch: i32,
-    pub(super) timestamp_ms: i64,
+pub(in crate::coordinator::group) struct TargetValue {
+    pub(in crate::coordinator::group) epoch: i32,
+    pub(in crate::coordinator::group) timestamp_ms: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,23 +141,29 @@ pub(super) fn member_tombstones(id: &str, member: &str) -> [CoordinatorRecord; 3
 }
 
 pub(super) fn target(id: &str, value: Option<TargetValue>) -> CoordinatorRecord {
-    record(TARGET, id, None, value, |buffer, value| {
-        buffer.put_i32(value.epoch);
-        let timestamp = value.timestamp_ms.to_be_bytes();
-        wire::put_tagged_field(buffer, (value.timestamp_ms != 0).then_some(&timestamp[..]));
-    })
+    record(TARGET, id, None, value, put_target)
+}
+
+pub(in crate::coordinator::group) fn put_target(buffer: &mut BytesMut, value: TargetValue) {
+    buffer.put_i32(value.epoch);
+    let timestamp = value.timestamp_ms.to_be_bytes();
+    wire::put_tagged_field(buffer, (value.timestamp_ms != 0).then_some(&timestamp[..]));
 }
 
 pub(super) fn target_member(id: &str, member: &str, assignment: &Assignment) -> CoordinatorRecord {
     record(TARGET_MEMBER, id, Some(member), Some(assignment), |buffer, assignment| {
-        wire::put_compact_length(buffer, assignment.len());
-        for (topic, partitions) in assignment {
-            buffer.put_slice(topic.as_bytes());
-            put_ints(buffer, partitions.len(), partitions.iter().copied());
-            wire::put_tagged_field(buffer, None);
-        }
+        put_assignment(buffer, assignment);
         wire::put_tagged_field(buffer, None);
     })
+}
+
+pub(in crate::coordinator::group) fn put_assignment(buffer: &mut BytesMut, assignment: &Assignment) {
+    wire::put_compact_length(buffer, assignment.len());
+    for (topic, partitions) in assignment {
+        buffer.put_slice(topic.as_bytes());
+        put_ints(buffer, partitions.len(), partitions.iter().copied());
+        wire::put_tagged_field(buffer, None);
+    }
 }
 
 pub(super) fn current_member(id: &str, member: &ConsumerMember) -> CoordinatorRecord {
@@ -181,7 +187,8 @@ pub(super) fn pattern(id: &str, pattern: &str, value: Option<(&BTreeSet<String>,
     })
 }
 
-fn record<V>(
+/// One record; its value in version 0.
+pub(in crate::coordinator::group) fn record<V>(
     version: i16,
     group: &str,
     name: Option<&str>,
@@ -218,12 +225,16 @@ fn classic_metadata(classic: &ClassicMetadata) -> Bytes {
     buffer.freeze()
 }
 
-fn put_strings(buffer: &mut BytesMut, strings: &BTreeSet<String>) {
+pub(in crate::coordinator::group) fn put_strings(buffer: &mut BytesMut, strings: &BTreeSet<String>) {
     wire::put_compact_length(buffer, strings.len());
     strings.iter().for_each(|text| wire::put_compact_string(buffer, text));
 }
 
-fn put_ints(buffer: &mut BytesMut, count: usize, ints: impl Iterator<Item = i32>) {
+pub(in crate::coordinator::group) fn put_ints(
+    buffer: &mut BytesMut,
+    count: usize,
+    ints: impl Iterator<Item = i32>,
+) {
     wire::put_compact_length(buffer, count);
     ints.for_each(|int| buffer.put_i32(int));
 }
@@ -240,7 +251,7 @@ fn put_owned(buffer: &mut BytesMut, owned: &Owned) {
 }
 
 /// Reads a value of version 0, if there is one.
-fn read<T>(
+pub(in crate::coordinator::group) fn read<T>(
     value: Option<&[u8]>,
     decode: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>,
 ) -> Result<Option<T>, DecodeError> {
@@ -287,22 +298,28 @@ fn read_classic_metadata(mut reader: Reader<'_>) -> Result<Option<ClassicMetadat
     Ok(Some(ClassicMetadata { session_timeout_ms, protocols }))
 }
 
-fn target_value(reader: &mut Reader<'_>) -> Result<TargetValue, DecodeError> {
+pub(in crate::coordinator::group) fn target_value(
+    reader: &mut Reader<'_>,
+) -> Result<TargetValue, DecodeError> {
     let epoch = reader.i32()?;
     let timestamp_ms = reader.tagged_field()?.map_or(Ok(0), |mut field| field.i64())?;
     Ok(TargetValue { epoch, timestamp_ms })
 }
 
 fn target_member_value(reader: &mut Reader<'_>) -> Result<Assignment, DecodeError> {
+    let assigned = assignment(reader)?;
+    reader.skip_tagged_fields()?;
+    Ok(assigned)
+}
+
+pub(in crate::coordinator::group) fn assignment(reader: &mut Reader<'_>) -> Result<Assignment, DecodeError> {
     let count = reader.count(true, SMALLEST_TOPIC)?;
     let topic = |reader: &mut Reader<'_>| {
         let topic = (reader.uuid()?, ints(reader)?.into_iter().collect());
         reader.skip_tagged_fields()?;
         Ok(topic)
     };
-    let assignment = (0..count).map(|_| topic(reader)).collect::<Result<_, DecodeError>>()?;
-    reader.skip_tagged_fields()?;
-    Ok(assignment)
+    (0..count).map(|_| topic(reader)).collect()
 }
 
 /// A topic id, no partitions, no tags.
@@ -336,12 +353,14 @@ fn pattern_value(reader: &mut Reader<'_>) -> Result<BTreeSet<String>, DecodeErro
     Ok(topics)
 }
 
-fn strings(reader: &mut Reader<'_>) -> Result<BTreeSet<String>, DecodeError> {
+pub(in crate::coordinator::group) fn strings(
+    reader: &mut Reader<'_>,
+) -> Result<BTreeSet<String>, DecodeError> {
     let count = reader.count(true, 1)?;
     (0..count).map(|_| reader.string(true)).collect()
 }
 
-fn ints(reader: &mut Reader<'_>) -> Result<Vec<i32>, DecodeError> {
+pub(in crate::coordinator::group) fn ints(reader: &mut Reader<'_>) -> Result<Vec<i32>, DecodeError> {
     let count = reader.count(true, 4)?;
     (0..count).map(|_| reader.i32()).collect()
 }

@@ -7,9 +7,11 @@ use super::member::Assignment;
 
 /// Why a request is refused, with Kafka's words for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::coordinator::group) struct Refusal {
-    pub(in crate::coordinator::group) error: ErrorCode,
-    pub(in crate::coordinator::group) message: Option<String>,
+pub struct Refusal {
+    /// The error.
+    pub error: ErrorCode,
+    /// What went wrong, in a sentence, if the error does not say it all.
+    pub message: Option<String>,
 }
 
 impl Refusal {

@@ -34,7 +34,7 @@ fn stable_group_is_described_with_everything() {
         protocol_type: "consumer".to_owned(),
         protocol: "range".to_owned(),
         members: vec![member],
-        is_consumer_group: false,
+        is_no_classic_group: false,
     };
     assert_eq!(world.describe(), expected);
 }
