@@ -48,6 +48,8 @@ mod reassignments;
 mod reply;
 mod sasl;
 mod scram_users;
+mod share_acknowledge;
+mod share_fetch;
 mod txn_offset_commit;
 mod update_features;
 mod write_txn_markers;
@@ -71,8 +73,10 @@ use thiserror::Error;
 
 use crate::broker::Broker;
 use crate::config::HostPort;
+use crate::share_session::ConnectionId;
 use error_codes::ErrorCodes;
 pub(crate) use reply::{Answer, Later, Ordered, Reply, Response};
+pub(crate) use share_acknowledge::connection_closed;
 
 /// Every API that is served. Produce and Fetch come first because lookup is a scan.
 pub(crate) static APIS: &[Entry] = &[
@@ -139,6 +143,8 @@ pub(crate) static APIS: &[Entry] = &[
     entry::<group_admin::DeleteGroups>(),
     entry::<consumer_groups::ConsumerGroupHeartbeat>(),
     entry::<consumer_groups::ConsumerGroupDescribe>(),
+    entry::<share_fetch::ShareFetch>(),
+    entry::<share_acknowledge::ShareAcknowledge>(),
 ];
 
 /// One API: its messages, its layout for the guard, what it does.
@@ -228,6 +234,8 @@ const fn entry<A: Api>() -> Entry {
 /// What a handler knows about the connection a request came in on.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionInfo {
+    /// Which connection.
+    pub(crate) id: ConnectionId,
     /// The client's address.
     pub(crate) peer: SocketAddr,
     /// Name of the listener it came in by.
@@ -246,7 +254,8 @@ impl ConnectionInfo {
     pub(crate) fn new(peer: SocketAddr, listener: Arc<str>, advertised: &HostPort) -> Self {
         let host = StrBytes::from_string(advertised.host.clone());
         let (advertised, software) = ((host, advertised.port), Arc::default());
-        Self { peer, listener, node: None, advertised, software, submits: Arc::default() }
+        let id = ConnectionId::new();
+        Self { id, peer, listener, node: None, advertised, software, submits: Arc::default() }
     }
 
     /// Batches of a request may wait to be appended from here on. Whatever comes behind them finds them in the log.

@@ -27,6 +27,7 @@ use crate::coordinator::transaction_runtime::{TransactionRuntime, Transactions};
 use crate::fetch_session::FetchSessions;
 use crate::metrics::fetch_wait_seconds;
 use crate::partition::Waits;
+use crate::share_session::ShareSessions;
 use crate::stored_configs::Scope;
 use crate::test_mode::TestMode;
 use crate::test_mode::disk::FaultyDisk;
@@ -45,6 +46,7 @@ pub struct Broker {
     pub(crate) config: Arc<Config>,
     pub(crate) waits: Arc<Waits>,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) share_sessions: ShareSessions,
     pub(crate) topics: Topics,
     pub(crate) groups: Groups,
     pub(crate) transactions: Transactions,
@@ -199,6 +201,7 @@ impl Broker {
             loaded = Some(coordinators);
             // Without sessions every fetch names its partitions, which is what rules of faults and the request log go by.
             let slots = if config.test_mode { 0 } else { config.fetch_session_slots };
+            let share_slots = usize::try_from(config.share.max_sessions).unwrap_or(usize::MAX);
             let groups_took = clock.elapsed().saturating_sub(log_opened_at);
             let recovery =
                 Recovery { log: recovered.took, groups: groups_took, replayed_bytes: recovered.bytes };
@@ -208,6 +211,7 @@ impl Broker {
                 config,
                 waits,
                 fetch_sessions: FetchSessions::new(slots),
+                share_sessions: ShareSessions::new(share_slots),
                 topics,
                 groups,
                 transactions,

@@ -1,8 +1,8 @@
 //! Configs of single groups (resource type GROUP): the table, its checks, and the value that counts.
 //!
-//! Called by the config APIs; `consumer.*` also by the coordinator of consumer groups. Names, ranges and sentences are those
+//! Called by the config APIs; `consumer.*` also for the coordinator of consumer groups, `share.*` by `share_settings`. Names, ranges and sentences are those
 //! of Kafka 4.3.1's `GroupConfig`: the default of most is a broker config, and two more broker configs bound it. Configs of
-//! share and streams groups are kept and shown, nothing here uses them yet.
+//! streams groups are kept and shown, nothing here uses them yet.
 
 use storage::Configs;
 
@@ -52,13 +52,13 @@ pub(crate) static GROUP_KEYS: &[GroupKey] = &[
     key("consumer.heartbeat.interval.ms", COUNT, Broker("group.consumer.heartbeat.interval.ms"), [Some("group.consumer.min.heartbeat.interval.ms"), Some("group.consumer.max.heartbeat.interval.ms")], "How often members of a consumer group report."),
     key("consumer.session.timeout.ms", COUNT, Broker("group.consumer.session.timeout.ms"), [Some("group.consumer.min.session.timeout.ms"), Some("group.consumer.max.session.timeout.ms")], "How long a member of a consumer group may be silent before it is evicted."),
     key("share.assignment.interval.ms", NATURAL, Broker("group.share.assignment.interval.ms"), [Some("group.share.min.assignment.interval.ms"), Some("group.share.max.assignment.interval.ms")], KEPT),
-    key(RESET, Text, Fixed("latest"), [None, None], KEPT),
-    key("share.delivery.count.limit", Int(2, i32::MAX), Broker("group.share.delivery.count.limit"), [Some("group.share.min.delivery.count.limit"), Some("group.share.max.delivery.count.limit")], KEPT),
+    key(RESET, Text, Fixed("latest"), [None, None], "Where a share group begins in a partition that it never read."),
+    key("share.delivery.count.limit", Int(2, i32::MAX), Broker("group.share.delivery.count.limit"), [Some("group.share.min.delivery.count.limit"), Some("group.share.max.delivery.count.limit")], "Deliveries after which a share group gives a record up."),
     key("share.heartbeat.interval.ms", COUNT, Broker("group.share.heartbeat.interval.ms"), [Some("group.share.min.heartbeat.interval.ms"), Some("group.share.max.heartbeat.interval.ms")], KEPT),
-    key("share.isolation.level", OneOf(&["read_committed", "read_uncommitted"]), Fixed("read_uncommitted"), [None, None], KEPT),
-    key("share.partition.max.record.locks", Int(100, i32::MAX), Broker("group.share.partition.max.record.locks"), [Some("group.share.min.partition.max.record.locks"), Some("group.share.max.partition.max.record.locks")], KEPT),
-    key("share.record.lock.duration.ms", Int(1000, i32::MAX), Broker("group.share.record.lock.duration.ms"), [Some("group.share.min.record.lock.duration.ms"), Some("group.share.max.record.lock.duration.ms")], KEPT),
-    key("share.renew.acknowledge.enable", Boolean, Fixed("true"), [None, None], KEPT),
+    key("share.isolation.level", OneOf(&["read_committed", "read_uncommitted"]), Fixed("read_uncommitted"), [None, None], "Whether a share group reads what is not committed."),
+    key("share.partition.max.record.locks", Int(100, i32::MAX), Broker("group.share.partition.max.record.locks"), [Some("group.share.min.partition.max.record.locks"), Some("group.share.max.partition.max.record.locks")], "Records of a partition that a share group may have in flight."),
+    key("share.record.lock.duration.ms", Int(1000, i32::MAX), Broker("group.share.record.lock.duration.ms"), [Some("group.share.min.record.lock.duration.ms"), Some("group.share.max.record.lock.duration.ms")], "How long a member of a share group may keep a record."),
+    key("share.renew.acknowledge.enable", Boolean, Fixed("true"), [None, None], "Whether members of a share group may keep a record for longer."),
     key("share.session.timeout.ms", COUNT, Broker("group.share.session.timeout.ms"), [Some("group.share.min.session.timeout.ms"), Some("group.share.max.session.timeout.ms")], KEPT),
     key("streams.assignment.interval.ms", NATURAL, Broker("group.streams.assignment.interval.ms"), [Some("group.streams.min.assignment.interval.ms"), Some("group.streams.max.assignment.interval.ms")], KEPT),
     key("streams.heartbeat.interval.ms", COUNT, Broker("group.streams.heartbeat.interval.ms"), [Some("group.streams.min.heartbeat.interval.ms"), Some("group.streams.max.heartbeat.interval.ms")], KEPT),
@@ -168,6 +168,33 @@ fn is_time(mut text: &str) -> bool {
             }
             None => is_whole(seconds),
         })
+}
+
+/// Milliseconds of a duration that was set.
+pub(crate) fn duration_ms(text: &str) -> Option<i64> {
+    if !is_duration(text) {
+        return None;
+    }
+    let (mut ms, mut number) = (0_i64, String::new());
+    let upper = text.to_ascii_uppercase();
+    for letter in upper.chars().filter(|letter| !matches!(letter, 'P' | 'T')) {
+        let unit: i64 = match letter {
+            'D' => 86_400_000,
+            'H' => 3_600_000,
+            'M' => 60_000,
+            'S' => 1000,
+            digit => {
+                number.push(digit);
+                continue;
+            }
+        };
+        let (whole, part) = number.split_once('.').unwrap_or((&number, ""));
+        let whole: i64 = whole.parse().ok()?;
+        let thousandths: i64 = format!("{part:0<3}").get(..3)?.parse().ok()?;
+        ms = ms.saturating_add(whole.saturating_mul(unit)).saturating_add(thousandths);
+        number.clear();
+    }
+    Some(ms)
 }
 
 fn is_whole(text: &str) -> bool {

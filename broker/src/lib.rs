@@ -22,6 +22,8 @@ mod net;
 mod partition;
 mod scram_users;
 pub mod server;
+mod share_session;
+mod share_settings;
 pub mod shutdown;
 mod stored_configs;
 mod test_mode;

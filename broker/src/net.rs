@@ -253,6 +253,7 @@ impl Core {
             let _present = Present::new(&metrics, &info.listener, &info.software);
             info.node = Some(node);
             let counted = (metrics, Arc::clone(&info.software));
+            let (of_connection, id) = (Arc::clone(&broker), info.id);
             let dispatch = move |frame| match broker.successor() {
                 None => api::dispatch(&broker, &info, frame),
                 Some(serving) => api::dispatch(&serving, &info, frame),
@@ -263,6 +264,7 @@ impl Core {
                 // Boxed: a broker of one node does not carry the state of this.
                 Some(down) => Box::pin(until_down(connection.run(), down)).await,
             };
+            api::connection_closed(&of_connection.serving(), id).await;
             match ended {
                 Ended::Panicked => tracing::error!(%peer, reason = %Ended::Panicked, "connection closed"),
                 reason @ Ended::Refused(_) => tracing::warn!(%peer, %reason, "connection closed"),

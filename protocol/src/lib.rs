@@ -26,6 +26,7 @@ pub mod record_lookup;
 pub mod record_outline;
 pub mod record_set;
 pub mod request_outline;
+pub mod share_fetch_response;
 mod wire;
 
 pub use error_code::ErrorCode;

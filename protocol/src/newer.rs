@@ -7,6 +7,7 @@
 
 mod offsets;
 mod read;
+mod share;
 
 use anyhow::Result;
 use kafka_protocol::messages;
@@ -14,6 +15,7 @@ use kafka_protocol::protocol::buf::{ByteBuf, ByteBufMut};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, StrBytes, VersionRange};
 
 pub use offsets::{OffsetCommitRequest, OffsetFetchRequest};
+pub use share::{ShareAcknowledgeRequest, ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse};
 
 /// Declares a message that has the crate's versions and newer ones up to `$last`.
 macro_rules! versions_up_to {

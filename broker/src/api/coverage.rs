@@ -67,7 +67,7 @@ const WORDS: &[(i16, &str)] = &[
     (42, "3 is Kafka 4.4's: a sentence with each error"),
     (71, "hidden, as Kafka hides it without a telemetry receiver"),
     (72, "hidden, as Kafka hides it without a telemetry receiver"),
-    (76, SHARE), (77, SHARE), (78, SHARE), (79, SHARE), (88, STREAMS), (89, STREAMS), (90, SHARE), (91, SHARE), (92, SHARE),
+    (76, SHARE), (77, SHARE), (88, STREAMS), (89, STREAMS), (90, SHARE), (91, SHARE), (92, SHARE),
 ];
 
 const HEAD: &str = "\

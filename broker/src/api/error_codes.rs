@@ -4,9 +4,8 @@
 //! carry error codes and the lists that they stand in, as Kafka's `AbstractResponse.errorCounts` goes through them: one error
 //! for each partition, topic, group or request that it is said of. "No error" is not counted.
 
-use protocol::fetch_response;
-use protocol::newer::{DeleteGroupsResponse, DescribeLogDirsResponse, Same};
-use protocol::{ErrorCode, messages};
+use protocol::newer::{self, DeleteGroupsResponse, DescribeLogDirsResponse, Same};
+use protocol::{ErrorCode, fetch_response, messages, share_fetch_response};
 
 /// How often an answer says which error. Few: an answer rarely says two different ones.
 pub(crate) type ErrorCounts = Vec<(i16, u64)>;
@@ -121,6 +120,8 @@ errors_of! {
     RenewDelegationTokenResponse { error_code }
     SaslAuthenticateResponse { error_code }
     SaslHandshakeResponse { error_code }
+    ShareAcknowledgeResponse { error_code responses[partitions[error_code]] }
+    ShareFetchResponse { error_code responses[partitions[error_code acknowledge_error_code]] }
     SyncGroupResponse { error_code }
     TxnOffsetCommitResponse { topics[partitions[error_code]] }
     UnregisterBrokerResponse { error_code }
@@ -151,6 +152,22 @@ impl ErrorCodes for fetch_response::FetchResponse {
         told(self.error_code.code());
         let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
         partitions.for_each(|partition| told(partition.error_code.code()));
+    }
+}
+
+impl ErrorCodes for newer::ShareAcknowledgeResponse {
+    fn tell(&self, told: &mut dyn FnMut(i16)) {
+        self.common.tell(told);
+    }
+}
+
+impl ErrorCodes for share_fetch_response::ShareFetchResponse {
+    fn tell(&self, told: &mut dyn FnMut(i16)) {
+        told(self.error_code.code());
+        for partition in self.topics.iter().flat_map(|topic| &topic.partitions) {
+            told(partition.error_code.code());
+            told(partition.acknowledge_error_code.code());
+        }
     }
 }
 

@@ -30,7 +30,8 @@ use protocol::{ErrorCode, layouts};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::cold_reads::Memory;
-use crate::virtual_nodes::NodeAddress;
+use crate::fetch_session::Begun;
+use crate::virtual_nodes::{AtNode, NodeAddress};
 use looked::CHECKED_AT_ONCE;
 use plan::{Patience, Plan};
 
@@ -92,6 +93,23 @@ fn refused(version: i16, request: &FetchRequest, error_code: ErrorCode) -> Fetch
     });
     let (topics, session_id) = (topics.collect(), request.session_id);
     FetchResponse { error_code, session_id, topics, ..FetchResponse::default() }
+}
+
+/// Reads what `request` names, by topic id, for a member of a share group: no more than about `window` offsets of a
+/// partition. `None` when there is not enough and that will not do; every error is enough.
+pub(super) async fn read_for_share(
+    broker: &Arc<Broker>,
+    at: (Option<AtNode>, Vec<NodeAddress>),
+    (request, window): (&FetchRequest, i64),
+    anything: bool,
+) -> Option<FetchResponse> {
+    let max_bytes = broker.config.fetch_max_bytes;
+    let (version, session) = (plan::FIRST_VERSION_WITH_IDS, (Begun::Sessionless, Vec::new()));
+    let plan = Plan::new((at, &broker.store), version, max_bytes, request, session).within(window);
+    let plan = Arc::new(plan);
+    let mut response = read(broker, &plan, anything).await?;
+    plan.tell_leaders(broker, &mut response);
+    Some(response)
 }
 
 async fn long_poll(broker: Arc<Broker>, plan: Arc<Plan>, max_wait: Duration) -> Response {

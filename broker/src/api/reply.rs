@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use protocol::fetch_response::{self, FetchResponse};
+use protocol::share_fetch_response::{self, ShareFetchResponse};
 use protocol::{Encodable, ErrorCode};
 use storage::{PartitionLog, Position};
 
@@ -42,6 +43,11 @@ impl Response {
     /// Records of the log among chunks of what is said of them.
     pub(crate) fn fetched(version: i16, response: &FetchResponse) -> Self {
         Self { errors: response.errors(), ..Self::of(fetch_response::encode(version, response)) }
+    }
+
+    /// The same for a member of a share group.
+    pub(crate) fn share_fetched(response: &ShareFetchResponse) -> Self {
+        Self { errors: response.errors(), ..Self::of(share_fetch_response::encode(response)) }
     }
 
     /// A body that is encoded already, with errors that nobody counts: test mode's, which counts its faults itself.

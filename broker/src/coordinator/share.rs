@@ -261,7 +261,8 @@ impl ShareCoordinator {
 
     fn acknowledge(&mut self, now: Instant, acknowledge: &Acknowledge) -> Result<Option<Ticket>, ErrorCode> {
         let Acknowledge { key, member, limits, batches } = acknowledge;
-        let found = self.partition(key).ok_or(ErrorCode::UnknownServerError)?;
+        // As from Kafka, where nobody has fetched from it here.
+        let found = self.partition(key).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         found.delivery_limit = limits.deliveries;
         let changed = found.acknowledge(now, member, batches, *limits)?;
         let written = self.write(now, key, &changed);

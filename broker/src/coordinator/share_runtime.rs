@@ -27,7 +27,6 @@ use crate::topics::{self, SHARE_STATE_TOPIC};
 #[derive(Debug, Clone)]
 pub(crate) struct SharePartitions(Mailbox<ShareRuntime>);
 
-#[expect(dead_code, reason = "the handlers of share groups are on their way")]
 impl SharePartitions {
     /// Has `group` read each topic's partition from the offset on, -1 to choose at the first fetch; what was in flight is
     /// forgotten. Saying the same again changes nothing.

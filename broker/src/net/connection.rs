@@ -38,8 +38,8 @@ const QUIET: Duration = Duration::from_secs(1);
 /// A connection that is being ended has this long to take its last answers.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// APIs whose answer may wait for what never happens: Fetch, JoinGroup, SyncGroup.
-const PARKING_APIS: [i16; 3] = [1, 11, 14];
+/// APIs whose answer may wait for what never happens: Fetch, JoinGroup, SyncGroup, ShareFetch.
+const PARKING_APIS: [i16; 4] = [1, 11, 14, 78];
 
 /// What a connection may do, from the configuration.
 #[derive(Debug, Clone, Copy)]

@@ -100,6 +100,11 @@ pub(crate) const LAYOUTS: &[Layout] = &[
     array(69, 0, 0, b""),                                       // ConsumerGroupDescribe
     array(74, 0, 1, b""),                                       // ListConfigResources
     array(75, 0, 0, b""),                                       // DescribeTopicPartitions
+    // ShareFetch: group, member, epoch, wait, min, max, records, batch; from version 2 on mode and renewal
+    array(78, 0, 1, b"\x02g\x02m\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\x10\0\0\0\0\x01\0\0\0\x01"),
+    array(78, 0, 2, b"\x02g\x02m\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\x10\0\0\0\0\x01\0\0\0\x01\0\0"),
+    array(79, 0, 1, b"\x02g\x02m\0\0\0\x01"), // ShareAcknowledge: group, member, epoch
+    array(79, 0, 2, b"\x02g\x02m\0\0\0\x01\0"),
     array(80, 0, 0, b"\0\0\0\x03\xe8\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), // AddRaftVoter: cluster, timeout, voter
     no_array(81, 0),                                                              // RemoveRaftVoter
 ];

@@ -36,62 +36,64 @@ pub static SHARE_GROUP_DESCRIBE: Layout = Layout {
 };
 
 const ACKNOWLEDGEMENT_BATCH: &[Field] = &[
-    field("FirstOffset", One(Int64), 1, 1),
-    field("LastOffset", One(Int64), 1, 1),
-    field("AcknowledgeTypes", Array(Int8), 1, 1),
+    field("FirstOffset", One(Int64), 1, 2),
+    field("LastOffset", One(Int64), 1, 2),
+    field("AcknowledgeTypes", Array(Int8), 1, 2),
 ];
 
 const FETCH_PARTITION: &[Field] = &[
-    field("PartitionIndex", One(Int32), 1, 1),
+    field("PartitionIndex", One(Int32), 1, 2),
     field(
         "AcknowledgementBatches",
         Structs(ACKNOWLEDGEMENT_BATCH, size_of::<share_fetch_request::AcknowledgementBatch>()),
         1,
-        1,
+        2,
     ),
 ];
 
 const FETCH_TOPIC: &[Field] = &[
-    field("TopicId", One(Uuid), 1, 1),
-    field("Partitions", Structs(FETCH_PARTITION, size_of::<share_fetch_request::FetchPartition>()), 1, 1),
+    field("TopicId", One(Uuid), 1, 2),
+    field("Partitions", Structs(FETCH_PARTITION, size_of::<share_fetch_request::FetchPartition>()), 1, 2),
 ];
 
 const FORGOTTEN_TOPIC: &[Field] =
-    &[field("TopicId", One(Uuid), 1, 1), field("Partitions", Array(Int32), 1, 1)];
+    &[field("TopicId", One(Uuid), 1, 2), field("Partitions", Array(Int32), 1, 2)];
 
-/// ShareFetch, key 78, versions 1-1.
+/// ShareFetch, key 78, versions 1-2.
 pub static SHARE_FETCH: Layout = Layout {
     api_key: 78,
     name: "ShareFetch",
-    versions: (1, 1),
+    versions: (1, 2),
     flexible_from: Some(0),
     fields: &[
-        field("GroupId", One(String), 1, 1).nullable(1, 1),
-        field("MemberId", One(String), 1, 1).nullable(1, 1),
-        field("ShareSessionEpoch", One(Int32), 1, 1),
-        field("MaxWaitMs", One(Int32), 1, 1),
-        field("MinBytes", One(Int32), 1, 1),
-        field("MaxBytes", One(Int32), 1, 1),
-        field("MaxRecords", One(Int32), 1, 1),
-        field("BatchSize", One(Int32), 1, 1),
-        field("Topics", Structs(FETCH_TOPIC, size_of::<share_fetch_request::FetchTopic>()), 1, 1),
+        field("GroupId", One(String), 1, 2).nullable(1, 2),
+        field("MemberId", One(String), 1, 2).nullable(1, 2),
+        field("ShareSessionEpoch", One(Int32), 1, 2),
+        field("MaxWaitMs", One(Int32), 1, 2),
+        field("MinBytes", One(Int32), 1, 2),
+        field("MaxBytes", One(Int32), 1, 2),
+        field("MaxRecords", One(Int32), 1, 2),
+        field("BatchSize", One(Int32), 1, 2),
+        field("ShareAcquireMode", One(Int8), 2, 2),
+        field("IsRenewAck", One(Bool), 2, 2),
+        field("Topics", Structs(FETCH_TOPIC, size_of::<share_fetch_request::FetchTopic>()), 1, 2),
         field(
             "ForgottenTopicsData",
             Structs(FORGOTTEN_TOPIC, size_of::<share_fetch_request::ForgottenTopic>()),
             1,
-            1,
+            2,
         ),
     ],
 };
 
 const SHARE_ACKNOWLEDGE_ACKNOWLEDGEMENT_BATCH: &[Field] = &[
-    field("FirstOffset", One(Int64), 1, 1),
-    field("LastOffset", One(Int64), 1, 1),
-    field("AcknowledgeTypes", Array(Int8), 1, 1),
+    field("FirstOffset", One(Int64), 1, 2),
+    field("LastOffset", One(Int64), 1, 2),
+    field("AcknowledgeTypes", Array(Int8), 1, 2),
 ];
 
 const ACKNOWLEDGE_PARTITION: &[Field] = &[
-    field("PartitionIndex", One(Int32), 1, 1),
+    field("PartitionIndex", One(Int32), 1, 2),
     field(
         "AcknowledgementBatches",
         Structs(
@@ -99,35 +101,36 @@ const ACKNOWLEDGE_PARTITION: &[Field] = &[
             size_of::<share_acknowledge_request::AcknowledgementBatch>(),
         ),
         1,
-        1,
+        2,
     ),
 ];
 
 const ACKNOWLEDGE_TOPIC: &[Field] = &[
-    field("TopicId", One(Uuid), 1, 1),
+    field("TopicId", One(Uuid), 1, 2),
     field(
         "Partitions",
         Structs(ACKNOWLEDGE_PARTITION, size_of::<share_acknowledge_request::AcknowledgePartition>()),
         1,
-        1,
+        2,
     ),
 ];
 
-/// ShareAcknowledge, key 79, versions 1-1.
+/// ShareAcknowledge, key 79, versions 1-2.
 pub static SHARE_ACKNOWLEDGE: Layout = Layout {
     api_key: 79,
     name: "ShareAcknowledge",
-    versions: (1, 1),
+    versions: (1, 2),
     flexible_from: Some(0),
     fields: &[
-        field("GroupId", One(String), 1, 1).nullable(1, 1),
-        field("MemberId", One(String), 1, 1).nullable(1, 1),
-        field("ShareSessionEpoch", One(Int32), 1, 1),
+        field("GroupId", One(String), 1, 2).nullable(1, 2),
+        field("MemberId", One(String), 1, 2).nullable(1, 2),
+        field("ShareSessionEpoch", One(Int32), 1, 2),
+        field("IsRenewAck", One(Bool), 2, 2),
         field(
             "Topics",
             Structs(ACKNOWLEDGE_TOPIC, size_of::<share_acknowledge_request::AcknowledgeTopic>()),
             1,
-            1,
+            2,
         ),
     ],
 };

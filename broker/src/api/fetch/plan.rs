@@ -41,6 +41,8 @@ pub(super) struct Plan {
     at: Option<AtNode>,
     /// Where the client can be sent to.
     nodes: Vec<NodeAddress>,
+    /// No more than about so many offsets of a partition are wanted.
+    window: Option<i64>,
     topics: Vec<PlannedTopic>,
 }
 
@@ -100,8 +102,14 @@ impl Plan {
             session,
             at,
             nodes,
+            window: None,
             topics,
         }
+    }
+
+    /// Only the batches with the first `offsets` offsets, or the next batch where there is none among them.
+    pub(super) fn within(self, offsets: i64) -> Self {
+        Self { window: Some(offsets), ..self }
     }
 
     pub(super) fn version(&self) -> i16 {
@@ -241,7 +249,7 @@ impl Plan {
         }
         let limit = if self.committed { last_stable_offset } else { high_watermark };
         // Between the limit and the log end there is nothing to see yet, which is not an error.
-        let located = if from < limit { look.locate(log, planned, limit)? } else { None };
+        let located = if from < limit { look.locate(log, planned, limit, self.window)? } else { None };
         Ok((fetched, located))
     }
 }
@@ -253,6 +261,7 @@ impl Look<'_> {
         log: &PartitionLog,
         planned: &Planned,
         limit: Offset,
+        window: Option<i64>,
     ) -> Result<Option<Located>, ErrorCode> {
         if planned.asked.max_bytes < 0 {
             // Kafka's `LogSegment.read` throws, which it does only where there is something to read.
@@ -264,12 +273,16 @@ impl Look<'_> {
             self.budget.took(share, 0, true);
             return Ok(None);
         }
-        let request = ReadRequest { from: planned.asked.from, limit, max_bytes, at_least_one };
-        let located = match self.patience {
-            Patience::None => self.store.locate(log, &request),
-            Patience::Waits => self.store.locate_waiting(log, &request),
+        let from = planned.asked.from;
+        let wanted = ReadRequest { from, limit, max_bytes, at_least_one };
+        let mut located = match window.map(|offsets| from.saturating_add(offsets)) {
+            Some(end) if end < limit => self.find(log, ReadRequest { limit: end, ..wanted })?,
+            _ => self.find(log, wanted)?,
         };
-        let mut located = located.map_err(|error| error_map::read_error(&error))?;
+        if window.is_some() && located.end_offset().is_none() && !located.is_cold() {
+            // Compaction left a gap.
+            located = self.find(log, ReadRequest { max_bytes: max_bytes.min(1), ..wanted })?;
+        }
         if located.is_cold() {
             located.truncate(self.cold_left, at_least_one);
             self.cold_left = self.cold_left.saturating_sub(located.bytes());
@@ -278,6 +291,14 @@ impl Look<'_> {
         let cut = located.end_offset().is_none_or(|end| end < limit);
         self.budget.took(share, located.bytes(), cut);
         Ok(Some(located))
+    }
+
+    fn find(&self, log: &PartitionLog, request: ReadRequest) -> Result<Located, ErrorCode> {
+        let located = match self.patience {
+            Patience::None => self.store.locate(log, &request),
+            Patience::Waits => self.store.locate_waiting(log, &request),
+        };
+        located.map_err(|error| error_map::read_error(&error))
     }
 }
 
