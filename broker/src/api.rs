@@ -50,6 +50,8 @@ mod sasl;
 mod scram_users;
 mod share_acknowledge;
 mod share_fetch;
+mod share_groups;
+mod share_offsets;
 mod txn_offset_commit;
 mod update_features;
 mod write_txn_markers;
@@ -145,6 +147,11 @@ pub(crate) static APIS: &[Entry] = &[
     entry::<consumer_groups::ConsumerGroupDescribe>(),
     entry::<share_fetch::ShareFetch>(),
     entry::<share_acknowledge::ShareAcknowledge>(),
+    entry::<share_groups::ShareGroupHeartbeat>(),
+    entry::<share_groups::ShareGroupDescribe>(),
+    entry::<share_offsets::DescribeShareGroupOffsets>(),
+    entry::<share_offsets::AlterShareGroupOffsets>(),
+    entry::<share_offsets::DeleteShareGroupOffsets>(),
 ];
 
 /// One API: its messages, its layout for the guard, what it does.

@@ -119,6 +119,8 @@ pub struct GroupConfig {
     pub consumer_protocol: bool,
     /// `group.consumer.*`.
     pub consumer: group::ConsumerConfig,
+    /// Share groups (KIP-932).
+    pub share: group::ShareConfig,
 }
 
 impl GroupConfig {
@@ -134,6 +136,7 @@ impl GroupConfig {
             offsets_retention: self.offsets_retention,
             offsets_retention_check_interval: self.offsets_retention_check_interval,
             consumer: self.consumer.clone(),
+            share: self.share.clone(),
             ..group::GroupConfig::default()
         }
     }
@@ -408,7 +411,17 @@ impl GroupConfig {
             offset_metadata_max_bytes: settings.size("offset.metadata.max.bytes"),
             consumer_protocol: settings.list("group.coordinator.rebalance.protocols").contains(&"consumer"),
             consumer: consumer_config(settings),
+            share: share_config(settings),
         }
+    }
+}
+
+fn share_config(settings: &Settings) -> group::ShareConfig {
+    group::ShareConfig {
+        session_timeout: settings.millis("group.share.session.timeout.ms"),
+        heartbeat_interval: settings.millis("group.share.heartbeat.interval.ms"),
+        max_size: settings.size("group.share.max.size"),
+        assignment_interval: settings.millis("group.share.assignment.interval.ms"),
     }
 }
 

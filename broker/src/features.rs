@@ -17,6 +17,7 @@ pub(crate) struct Feature {
 /// All of them, by name.
 pub(crate) static FEATURES: &[Feature] = &[
     Feature { name: "group.version", supported: (0, 1), level: 1 },
+    Feature { name: "share.version", supported: (0, 1), level: 1 },
     Feature { name: "transaction.version", supported: (0, 2), level: 2 },
 ];
 

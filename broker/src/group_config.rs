@@ -1,6 +1,6 @@
 //! Configs of single groups (resource type GROUP): the table, its checks, and the value that counts.
 //!
-//! Called by the config APIs; `consumer.*` also for the coordinator of consumer groups, `share.*` by `share_settings`. Names, ranges and sentences are those
+//! Called by the config APIs; `consumer.*` and `share.*` also by whoever serves those groups. Names, ranges and sentences are those
 //! of Kafka 4.3.1's `GroupConfig`: the default of most is a broker config, and two more broker configs bound it. Configs of
 //! streams groups are kept and shown, nothing here uses them yet.
 
@@ -51,15 +51,15 @@ pub(crate) static GROUP_KEYS: &[GroupKey] = &[
     key("consumer.assignment.interval.ms", NATURAL, Broker("group.consumer.assignment.interval.ms"), [Some("group.consumer.min.assignment.interval.ms"), Some("group.consumer.max.assignment.interval.ms")], "The least time between two assignments of a consumer group."),
     key("consumer.heartbeat.interval.ms", COUNT, Broker("group.consumer.heartbeat.interval.ms"), [Some("group.consumer.min.heartbeat.interval.ms"), Some("group.consumer.max.heartbeat.interval.ms")], "How often members of a consumer group report."),
     key("consumer.session.timeout.ms", COUNT, Broker("group.consumer.session.timeout.ms"), [Some("group.consumer.min.session.timeout.ms"), Some("group.consumer.max.session.timeout.ms")], "How long a member of a consumer group may be silent before it is evicted."),
-    key("share.assignment.interval.ms", NATURAL, Broker("group.share.assignment.interval.ms"), [Some("group.share.min.assignment.interval.ms"), Some("group.share.max.assignment.interval.ms")], KEPT),
-    key(RESET, Text, Fixed("latest"), [None, None], "Where a share group begins in a partition that it never read."),
-    key("share.delivery.count.limit", Int(2, i32::MAX), Broker("group.share.delivery.count.limit"), [Some("group.share.min.delivery.count.limit"), Some("group.share.max.delivery.count.limit")], "Deliveries after which a share group gives a record up."),
-    key("share.heartbeat.interval.ms", COUNT, Broker("group.share.heartbeat.interval.ms"), [Some("group.share.min.heartbeat.interval.ms"), Some("group.share.max.heartbeat.interval.ms")], KEPT),
-    key("share.isolation.level", OneOf(&["read_committed", "read_uncommitted"]), Fixed("read_uncommitted"), [None, None], "Whether a share group reads what is not committed."),
-    key("share.partition.max.record.locks", Int(100, i32::MAX), Broker("group.share.partition.max.record.locks"), [Some("group.share.min.partition.max.record.locks"), Some("group.share.max.partition.max.record.locks")], "Records of a partition that a share group may have in flight."),
-    key("share.record.lock.duration.ms", Int(1000, i32::MAX), Broker("group.share.record.lock.duration.ms"), [Some("group.share.min.record.lock.duration.ms"), Some("group.share.max.record.lock.duration.ms")], "How long a member of a share group may keep a record."),
-    key("share.renew.acknowledge.enable", Boolean, Fixed("true"), [None, None], "Whether members of a share group may keep a record for longer."),
-    key("share.session.timeout.ms", COUNT, Broker("group.share.session.timeout.ms"), [Some("group.share.min.session.timeout.ms"), Some("group.share.max.session.timeout.ms")], KEPT),
+    key("share.assignment.interval.ms", NATURAL, Broker("group.share.assignment.interval.ms"), [Some("group.share.min.assignment.interval.ms"), Some("group.share.max.assignment.interval.ms")], "The least time between two assignments of a share group."),
+    key(RESET, Text, Fixed("latest"), [None, None], "Where a share group begins to read: earliest, latest or by_duration:PnDTnHnMn.nS."),
+    key("share.delivery.count.limit", Int(2, i32::MAX), Broker("group.share.delivery.count.limit"), [Some("group.share.min.delivery.count.limit"), Some("group.share.max.delivery.count.limit")], "How often a record is delivered to a share group before it is given up."),
+    key("share.heartbeat.interval.ms", COUNT, Broker("group.share.heartbeat.interval.ms"), [Some("group.share.min.heartbeat.interval.ms"), Some("group.share.max.heartbeat.interval.ms")], "How often members of a share group report."),
+    key("share.isolation.level", OneOf(&["read_committed", "read_uncommitted"]), Fixed("read_uncommitted"), [None, None], "Whether a share group reads records of open and aborted transactions."),
+    key("share.partition.max.record.locks", Int(100, i32::MAX), Broker("group.share.partition.max.record.locks"), [Some("group.share.min.partition.max.record.locks"), Some("group.share.max.partition.max.record.locks")], "How many records of a partition a share group may hold in flight."),
+    key("share.record.lock.duration.ms", Int(1000, i32::MAX), Broker("group.share.record.lock.duration.ms"), [Some("group.share.min.record.lock.duration.ms"), Some("group.share.max.record.lock.duration.ms")], "How long a record is locked for the member that it was delivered to."),
+    key("share.renew.acknowledge.enable", Boolean, Fixed("true"), [None, None], "Whether members may renew the lock of a record."),
+    key("share.session.timeout.ms", COUNT, Broker("group.share.session.timeout.ms"), [Some("group.share.min.session.timeout.ms"), Some("group.share.max.session.timeout.ms")], "How long a member of a share group may be silent before it is evicted."),
     key("streams.assignment.interval.ms", NATURAL, Broker("group.streams.assignment.interval.ms"), [Some("group.streams.min.assignment.interval.ms"), Some("group.streams.max.assignment.interval.ms")], KEPT),
     key("streams.heartbeat.interval.ms", COUNT, Broker("group.streams.heartbeat.interval.ms"), [Some("group.streams.min.heartbeat.interval.ms"), Some("group.streams.max.heartbeat.interval.ms")], KEPT),
     key("streams.initial.rebalance.delay.ms", NATURAL, Broker("group.streams.initial.rebalance.delay.ms"), [None, None], KEPT),

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::Broker;
 use crate::config::{Config, HostPort};
 
-pub(crate) use at::{AtNode, TransactionsAt, check_leader};
+pub(crate) use at::{AtNode, GroupsAt, TransactionsAt, check_leader};
 pub(crate) use control::{NodeError, elect_preferred, move_leader, overview, reassign, set_up};
 pub(crate) use kept::{keep, place};
 use placement::Replicas;

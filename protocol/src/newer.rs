@@ -8,6 +8,7 @@
 mod offsets;
 mod read;
 mod share;
+mod share_offsets;
 
 use anyhow::Result;
 use kafka_protocol::messages;
@@ -16,6 +17,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, Str
 
 pub use offsets::{OffsetCommitRequest, OffsetFetchRequest};
 pub use share::{ShareAcknowledgeRequest, ShareAcknowledgeResponse, ShareFetchRequest, ShareFetchResponse};
+pub use share_offsets::{DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse};
 
 /// Declares a message that has the crate's versions and newer ones up to `$last`.
 macro_rules! versions_up_to {

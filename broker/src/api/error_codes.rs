@@ -4,7 +4,9 @@
 //! carry error codes and the lists that they stand in, as Kafka's `AbstractResponse.errorCounts` goes through them: one error
 //! for each partition, topic, group or request that it is said of. "No error" is not counted.
 
-use protocol::newer::{self, DeleteGroupsResponse, DescribeLogDirsResponse, Same};
+use protocol::newer::{
+    self, DeleteGroupsResponse, DescribeLogDirsResponse, DescribeShareGroupOffsetsResponse, Same,
+};
 use protocol::{ErrorCode, fetch_response, messages, share_fetch_response};
 
 /// How often an answer says which error. Few: an answer rarely says two different ones.
@@ -67,6 +69,7 @@ errors_of! {
     AlterConfigsResponse { responses[error_code] }
     AlterPartitionReassignmentsResponse { error_code responses[partitions[error_code]] }
     AlterReplicaLogDirsResponse { results[partitions[error_code]] }
+    AlterShareGroupOffsetsResponse { error_code responses[partitions[error_code]] }
     AlterUserScramCredentialsResponse { results[error_code] }
     ApiVersionsResponse { error_code }
     ConsumerGroupDescribeResponse { groups[error_code] }
@@ -78,6 +81,7 @@ errors_of! {
     DeleteAclsResponse { filter_results[error_code] }
     DeleteGroupsResponse { results[error_code] }
     DeleteRecordsResponse { topics[partitions[error_code]] }
+    DeleteShareGroupOffsetsResponse { error_code responses[error_code] }
     DeleteTopicsResponse { responses[error_code] }
     DescribeAclsResponse { error_code }
     DescribeClientQuotasResponse { error_code }
@@ -88,6 +92,7 @@ errors_of! {
     DescribeLogDirsResponse { error_code results[error_code] }
     DescribeProducersResponse { topics[partitions[error_code]] }
     DescribeQuorumResponse { error_code topics[partitions[error_code]] }
+    DescribeShareGroupOffsetsResponse { groups[error_code topics[partitions[error_code]]] }
     DescribeTopicPartitionsResponse { topics[error_code partitions[error_code]] }
     DescribeTransactionsResponse { transaction_states[error_code] }
     DescribeUserScramCredentialsResponse { error_code results[error_code] }
@@ -122,6 +127,8 @@ errors_of! {
     SaslHandshakeResponse { error_code }
     ShareAcknowledgeResponse { error_code responses[partitions[error_code]] }
     ShareFetchResponse { error_code responses[partitions[error_code acknowledge_error_code]] }
+    ShareGroupDescribeResponse { groups[error_code] }
+    ShareGroupHeartbeatResponse { error_code }
     SyncGroupResponse { error_code }
     TxnOffsetCommitResponse { topics[partitions[error_code]] }
     UnregisterBrokerResponse { error_code }
@@ -138,6 +145,12 @@ impl<M: ErrorCodes, const LAST: i16> ErrorCodes for Same<M, LAST> {
 impl ErrorCodes for DescribeLogDirsResponse {
     fn tell(&self, told: &mut dyn FnMut(i16)) {
         self.0.tell(told);
+    }
+}
+
+impl ErrorCodes for DescribeShareGroupOffsetsResponse {
+    fn tell(&self, told: &mut dyn FnMut(i16)) {
+        self.common.tell(told);
     }
 }
 

@@ -3,8 +3,6 @@
 //! This broker coordinates everything; among virtual nodes it is who leads the partition that keeps the key. Version 0
 //! knows groups only, 1 adds the key type, 4 asks for many keys at once, 6 adds share groups (key type 2). A key type that the version does not have, or a key that is none of a share group, is
 //! INVALID_REQUEST. The coordinator's topic is made at this moment, and here it is there at once.
-//!
-//! Deliberate gaps: share groups are not served, their keys are answered COORDINATOR_NOT_AVAILABLE.
 
 use std::sync::Arc;
 
@@ -15,7 +13,7 @@ use protocol::{ErrorCode, StrBytes, layouts};
 
 use super::{Api, Reply, RequestContext};
 use crate::broker::Broker;
-use crate::topics::{self, OFFSETS_TOPIC, TRANSACTIONS_TOPIC};
+use crate::topics::{self, OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC};
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
@@ -59,7 +57,7 @@ fn coordinator(broker: &Broker, context: &RequestContext<'_>, key_type: i8, key:
         GROUP => (without_topic(broker, OFFSETS_TOPIC), ""),
         TRANSACTION => (without_topic(broker, TRANSACTIONS_TOPIC), ""),
         SHARE if context.version() >= 6 && is_share_key(&key) => {
-            (Some(ErrorCode::CoordinatorNotAvailable), "")
+            (without_topic(broker, SHARE_STATE_TOPIC), "")
         }
         SHARE => (Some(ErrorCode::InvalidRequest), ""),
         _ => (Some(ErrorCode::InvalidRequest), MALFORMED),
@@ -67,6 +65,7 @@ fn coordinator(broker: &Broker, context: &RequestContext<'_>, key_type: i8, key:
     let node = match (error, key_type) {
         (Some(error), _) => Err(error),
         (None, GROUP) => Ok(context.coordinator(broker, OFFSETS_TOPIC, &key)),
+        (None, SHARE) => Ok(context.coordinator(broker, SHARE_STATE_TOPIC, &key)),
         (None, _) => Ok(context.coordinator(broker, TRANSACTIONS_TOPIC, &key)),
     };
     let found =

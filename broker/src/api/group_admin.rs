@@ -18,10 +18,12 @@ use protocol::{ErrorCode, StrBytes, layouts, messages};
 
 use super::authorized_operations;
 use super::group_membership::ask;
+use super::share_groups::delete_state;
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
 use crate::coordinator::group::{self, Request};
 use crate::coordinator::shell::unexpected;
+use crate::virtual_nodes::GroupsAt;
 
 pub(super) struct ListGroups;
 pub(super) struct DescribeGroups;
@@ -132,13 +134,12 @@ impl Api for DeleteGroups {
 
     fn handle(broker: &Arc<Broker>, context: &RequestContext<'_>, request: DeleteGroupsRequest) -> Reply {
         let version = context.version();
-        let groups = context.groups(broker);
+        let (groups, broker) = (context.groups(broker), Arc::clone(broker));
         Reply::Later(Box::pin(async move {
             let results = join_all(request.0.groups_names.into_iter().map(|group_id| async {
-                let delete = Request::DeleteGroup { group_id: group_id.to_string() };
-                let error = match groups.ask(delete).await {
-                    group::Response::DeleteGroup(error) => error,
-                    other => unreachable!("the coordinator answered another question: {other:?}"),
+                let error = match delete(&broker, &groups, &group_id).await {
+                    Ok(()) => ErrorCode::None,
+                    Err(error) => error,
                 };
                 DeletableGroupResult::default().with_group_id(group_id).with_error_code(error.code())
             }));
@@ -147,6 +148,17 @@ impl Api for DeleteGroups {
             let common = messages::DeleteGroupsResponse::default().with_results(results);
             Response::encode(&DeleteGroupsResponse { common, messages }, version)
         }))
+    }
+}
+
+/// What is kept for a share group goes first: who fails in between can try again.
+async fn delete(broker: &Broker, groups: &GroupsAt, group_id: &str) -> Result<(), ErrorCode> {
+    groups.check(group_id)?;
+    delete_state(&broker.groups, &broker.share_partitions, group_id).await?;
+    match groups.ask(Request::DeleteGroup { group_id: group_id.to_owned() }).await {
+        group::Response::DeleteGroup(ErrorCode::None) => Ok(()),
+        group::Response::DeleteGroup(error) => Err(error),
+        other => unexpected(&other),
     }
 }
 

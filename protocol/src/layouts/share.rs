@@ -136,10 +136,10 @@ pub static SHARE_ACKNOWLEDGE: Layout = Layout {
 };
 
 const DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_TOPIC: &[Field] =
-    &[field("TopicName", One(String), 0, 0), field("Partitions", Array(Int32), 0, 0)];
+    &[field("TopicName", One(String), 0, 1), field("Partitions", Array(Int32), 0, 1)];
 
 const DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_GROUP: &[Field] = &[
-    field("GroupId", One(String), 0, 0),
+    field("GroupId", One(String), 0, 1),
     field(
         "Topics",
         Structs(
@@ -147,16 +147,16 @@ const DESCRIBE_SHARE_GROUP_OFFSETS_REQUEST_GROUP: &[Field] = &[
             size_of::<describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestTopic>(),
         ),
         0,
-        0,
+        1,
     )
-    .nullable(0, 0),
+    .nullable(0, 1),
 ];
 
-/// DescribeShareGroupOffsets, key 90, versions 0-0.
+/// DescribeShareGroupOffsets, key 90, versions 0-1.
 pub static DESCRIBE_SHARE_GROUP_OFFSETS: Layout = Layout {
     api_key: 90,
     name: "DescribeShareGroupOffsets",
-    versions: (0, 0),
+    versions: (0, 1),
     flexible_from: Some(0),
     fields: &[field(
         "Groups",
@@ -165,7 +165,7 @@ pub static DESCRIBE_SHARE_GROUP_OFFSETS: Layout = Layout {
             size_of::<describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup>(),
         ),
         0,
-        0,
+        1,
     )],
 };
 

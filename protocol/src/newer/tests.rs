@@ -108,3 +108,43 @@ fn counts_that_the_bytes_cannot_hold_are_refused() {
     let mut body = bytes("ffffffffff7f");
     assert!(OffsetFetchRequest::decode(&mut body, 10).is_err());
 }
+
+#[test]
+fn offsets_of_share_groups_have_a_lag() {
+    use messages::describe_share_group_offsets_response::{
+        DescribeShareGroupOffsetsResponseGroup, DescribeShareGroupOffsetsResponsePartition,
+        DescribeShareGroupOffsetsResponseTopic,
+    };
+    let partitions = vec![
+        DescribeShareGroupOffsetsResponsePartition::default()
+            .with_partition_index(3)
+            .with_start_offset(4)
+            .with_leader_epoch(5),
+        DescribeShareGroupOffsetsResponsePartition::default()
+            .with_partition_index(7)
+            .with_start_offset(-1)
+            .with_error_code(3)
+            .with_error_message(Some("x".into())),
+    ];
+    let topic = DescribeShareGroupOffsetsResponseTopic::default()
+        .with_topic_name(messages::TopicName("t".into()))
+        .with_topic_id(Uuid::from_u64_pair(1, 2))
+        .with_partitions(partitions);
+    let groups = vec![
+        DescribeShareGroupOffsetsResponseGroup::default()
+            .with_group_id(messages::GroupId("g".into()))
+            .with_topics(vec![topic]),
+        DescribeShareGroupOffsetsResponseGroup::default()
+            .with_group_id(messages::GroupId("h".into()))
+            .with_error_code(16)
+            .with_error_message(Some("y".into())),
+    ];
+    let common = messages::DescribeShareGroupOffsetsResponse::default().with_groups(groups);
+    let response = DescribeShareGroupOffsetsResponse { common, lags: vec![6] };
+    let expected = "00000000 03 0267 02 0274 00000000000000010000000000000002 03 \
+                    00000003 0000000000000004 00000005 0000000000000006 0000 00 00 \
+                    00000007 ffffffffffffffff 00000000 ffffffffffffffff 0003 0278 00 00 0000 00 00 \
+                    0268 01 0010 0279 00 00";
+    assert_eq!(encoded(&response, 1), bytes(expected));
+    assert_eq!(encoded(&response, 0), encoded(&response.common, 0));
+}

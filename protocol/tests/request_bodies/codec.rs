@@ -9,7 +9,8 @@ mod newest {
     pub(super) use protocol::messages::*;
     pub(super) use protocol::newer::{
         AddRaftVoterRequest, ApiVersionsRequest, DeleteGroupsRequest, DescribeLogDirsRequest,
-        ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest, WriteTxnMarkersRequest,
+        DescribeShareGroupOffsetsRequest, ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest,
+        WriteTxnMarkersRequest,
     };
 }
 
