@@ -18,6 +18,7 @@ mod produce;
 mod read_committed;
 mod recompress;
 mod scram_users;
+mod share;
 mod share_groups;
 mod transactions;
 mod virtual_clock;

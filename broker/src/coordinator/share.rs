@@ -62,6 +62,9 @@ mod partition;
 mod records;
 mod response;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::config::ShareConfig;
 pub use self::effect::{Effect, Work};
 pub use self::event::{
