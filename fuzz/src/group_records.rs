@@ -57,7 +57,7 @@ fn field(rest: &mut Bytes) -> Bytes {
     take(rest, usize::from(len))
 }
 
-/// Committed offsets, a group, and the keys of every record that a consumer group has.
+/// Committed offsets, a group, and the keys of every record that a consumer or a share group has.
 pub fn seeds() -> Vec<Vec<u8>> {
     let record = |kind: u8, key: &[u8], value: &[u8]| {
         let len = |bytes: &[u8]| vec![u8::try_from(bytes.len()).expect("short")];
@@ -97,7 +97,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         [record(0, &group_key, &group), record(0, &offset_key, &offset), record(4, &group_key, &[])].concat(),
         [record(2, &offset_key, &offset), record(3, &[], &[])].concat(),
     ];
-    for version in 3..=8_u8 {
+    for version in (3..=8_u8).chain(10..=15) {
         let key = [&[0, version][..], &text("grp"), &text("member-1")].concat();
         for value in [&[0, 0, 0, 0, 0, 1][..], &[0, 0, 0, 0, 0, 1, 2, b'a', 1, 1, 1, 1, 1, 1, 0, 0, 0, 0]] {
             seeds

@@ -56,7 +56,6 @@ const INTERNAL: &[(i16, &str, &str)] = &[
 const GONE: &str = "gone since Kafka 4.0";
 const CONTROLLERS: &str = "between brokers and controllers";
 const SHARE_STATE: &str = "between brokers, for share groups";
-const SHARE: &str = "share groups are not served";
 const STREAMS: &str = "streams groups are not served";
 
 /// A word on each API whose served versions are others than Kafka's. One that is no difference any more is not shown.
@@ -67,7 +66,7 @@ const WORDS: &[(i16, &str)] = &[
     (42, "3 is Kafka 4.4's: a sentence with each error"),
     (71, "hidden, as Kafka hides it without a telemetry receiver"),
     (72, "hidden, as Kafka hides it without a telemetry receiver"),
-    (76, SHARE), (77, SHARE), (88, STREAMS), (89, STREAMS), (90, SHARE), (91, SHARE), (92, SHARE),
+    (88, STREAMS), (89, STREAMS),
 ];
 
 const HEAD: &str = "\

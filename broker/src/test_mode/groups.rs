@@ -7,7 +7,8 @@ use hyper::StatusCode;
 use protocol::messages::{
     ApiKey, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatRequest,
     ConsumerGroupHeartbeatResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
-    LeaveGroupRequest, LeaveGroupResponse, leave_group_request::MemberIdentity,
+    LeaveGroupRequest, LeaveGroupResponse, ShareGroupDescribeRequest, ShareGroupDescribeResponse,
+    ShareGroupHeartbeatRequest, ShareGroupHeartbeatResponse, leave_group_request::MemberIdentity,
 };
 use protocol::{ErrorCode, StrBytes};
 use serde_json::json;
@@ -20,7 +21,7 @@ use crate::coordinator::group::{ObservedGroup, Request, Response};
 /// Between two looks at a group: below what a test notices, above what a coordinator does.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// The states that groups of either kind can be in, as ListGroups names them.
+/// The states that groups of any kind can be in, as ListGroups names them.
 const STATES: [&str; 6] =
     ["Empty", "PreparingRebalance", "CompletingRebalance", "Assigning", "Reconciling", "Stable"];
 
@@ -98,11 +99,19 @@ pub(super) async fn all(broker: &Broker) -> Vec<ObservedGroup> {
     }
 }
 
-/// One member of a group of either kind.
+/// One member of a group.
 pub(super) struct Member {
     id: String,
     instance: Option<String>,
-    is_consumer: bool,
+    kind: Kind,
+}
+
+/// What kind of group a member is in.
+#[derive(Clone, Copy)]
+enum Kind {
+    Classic,
+    Consumer,
+    Share,
 }
 
 /// Who is in a group; nobody in one that is not there.
@@ -113,17 +122,24 @@ pub(super) async fn members(broker: &Arc<Broker>, group: &str) -> Result<Vec<Mem
     let classic = classic.groups.into_iter().flat_map(|group| group.members).map(|member| Member {
         id: member.member_id.to_string(),
         instance: member.group_instance_id.map(|instance| instance.to_string()),
-        is_consumer: false,
+        kind: Kind::Classic,
     });
-    let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![id]);
+    let request = ConsumerGroupDescribeRequest::default().with_group_ids(vec![id.clone()]);
     let consumer: ConsumerGroupDescribeResponse =
         ask(broker, ApiKey::ConsumerGroupDescribe, 1, &request).await?;
     let consumer = consumer.groups.into_iter().flat_map(|group| group.members).map(|member| Member {
         id: member.member_id.to_string(),
         instance: member.instance_id.map(|instance| instance.to_string()),
-        is_consumer: true,
+        kind: Kind::Consumer,
     });
-    Ok(classic.chain(consumer).collect())
+    let request = ShareGroupDescribeRequest::default().with_group_ids(vec![id]);
+    let share: ShareGroupDescribeResponse = ask(broker, ApiKey::ShareGroupDescribe, 1, &request).await?;
+    let share = share.groups.into_iter().flat_map(|group| group.members).map(|member| Member {
+        id: member.member_id.to_string(),
+        instance: None,
+        kind: Kind::Share,
+    });
+    Ok(classic.chain(consumer).chain(share).collect())
 }
 
 /// Has a member leave: what it sends next is answered with UNKNOWN_MEMBER_ID.
@@ -131,20 +147,32 @@ pub(super) async fn take_out(broker: &Arc<Broker>, group: &str, member: &Member)
     let group_id = GroupId(StrBytes::from_string(group.to_owned()));
     let (id, instance) =
         (StrBytes::from_string(member.id.clone()), member.instance.clone().map(StrBytes::from));
-    let code = if member.is_consumer {
-        let request = ConsumerGroupHeartbeatRequest::default()
-            .with_group_id(group_id)
-            .with_member_id(id)
-            .with_instance_id(instance)
-            .with_member_epoch(-1);
-        let left: ConsumerGroupHeartbeatResponse =
-            ask(broker, ApiKey::ConsumerGroupHeartbeat, 1, &request).await?;
-        left.error_code
-    } else {
-        let member = MemberIdentity::default().with_member_id(id).with_group_instance_id(instance);
-        let request = LeaveGroupRequest::default().with_group_id(group_id).with_members(vec![member]);
-        let left: LeaveGroupResponse = ask(broker, ApiKey::LeaveGroup, 5, &request).await?;
-        left.members.first().map_or(left.error_code, |member| member.error_code.max(left.error_code))
+    let code = match member.kind {
+        Kind::Consumer => {
+            let request = ConsumerGroupHeartbeatRequest::default()
+                .with_group_id(group_id)
+                .with_member_id(id)
+                .with_instance_id(instance)
+                .with_member_epoch(-1);
+            let left: ConsumerGroupHeartbeatResponse =
+                ask(broker, ApiKey::ConsumerGroupHeartbeat, 1, &request).await?;
+            left.error_code
+        }
+        Kind::Share => {
+            let request = ShareGroupHeartbeatRequest::default()
+                .with_group_id(group_id)
+                .with_member_id(id)
+                .with_member_epoch(-1);
+            let left: ShareGroupHeartbeatResponse =
+                ask(broker, ApiKey::ShareGroupHeartbeat, 1, &request).await?;
+            left.error_code
+        }
+        Kind::Classic => {
+            let member = MemberIdentity::default().with_member_id(id).with_group_instance_id(instance);
+            let request = LeaveGroupRequest::default().with_group_id(group_id).with_members(vec![member]);
+            let left: LeaveGroupResponse = ask(broker, ApiKey::LeaveGroup, 5, &request).await?;
+            left.members.first().map_or(left.error_code, |member| member.error_code.max(left.error_code))
+        }
     };
     match ErrorCode::from_code(code) {
         // Gone by itself in between.

@@ -100,6 +100,8 @@ pub(crate) const LAYOUTS: &[Layout] = &[
     array(69, 0, 0, b""),                                       // ConsumerGroupDescribe
     array(74, 0, 1, b""),                                       // ListConfigResources
     array(75, 0, 0, b""),                                       // DescribeTopicPartitions
+    array(76, 0, 1, b"\x02g\x02m\0\0\0\0\0"), // ShareGroupHeartbeat: group, member, epoch, rack
+    array(77, 0, 1, b""),                     // ShareGroupDescribe
     // ShareFetch: group, member, epoch, wait, min, max, records, batch; from version 2 on mode and renewal
     array(78, 0, 1, b"\x02g\x02m\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\x10\0\0\0\0\x01\0\0\0\x01"),
     array(78, 0, 2, b"\x02g\x02m\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\x10\0\0\0\0\x01\0\0\0\x01\0\0"),
@@ -107,6 +109,9 @@ pub(crate) const LAYOUTS: &[Layout] = &[
     array(79, 0, 2, b"\x02g\x02m\0\0\0\x01\0"),
     array(80, 0, 0, b"\0\0\0\x03\xe8\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"), // AddRaftVoter: cluster, timeout, voter
     no_array(81, 0),                                                              // RemoveRaftVoter
+    array(90, 0, 0, b""),                                                         // DescribeShareGroupOffsets
+    array(91, 0, 0, b"\x02g"), // AlterShareGroupOffsets: group
+    array(92, 0, 0, b"\x02g"), // DeleteShareGroupOffsets: group
 ];
 
 /// Key, version, and the body up to a length inside the first element of the first array.
