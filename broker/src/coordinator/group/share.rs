@@ -60,7 +60,7 @@ pub(super) const SHARE: &str = "share";
 /// The members of a share group, their assignments, and the partitions whose state is kept for it.
 #[derive(Debug)]
 pub(super) struct ShareGroup {
-    /// Begins at 1, as that of a consumer group.
+    /// Begins at 1, as does the epoch of the target, which then is empty.
     pub(super) epoch: i32,
     assignment_epoch: i32,
     assignment_timestamp_ms: i64,
@@ -78,7 +78,7 @@ impl Default for ShareGroup {
     fn default() -> Self {
         Self {
             epoch: 1,
-            assignment_epoch: 0,
+            assignment_epoch: 1,
             assignment_timestamp_ms: 0,
             metadata_hash: 0,
             metadata_stale: true,
