@@ -214,9 +214,9 @@ async fn altered(
         failed = done.err();
         tell_initialized(&broker.groups, group_id, partitions, failed.is_none()).await;
     }
-    topics.sort_by_key(|(_, id, _)| id.is_some());
-    let topics = topics.into_iter().map(|(name, id, outcomes)| {
-        let partitions = outcomes.into_iter().map(|(partition, error)| {
+    topics.sort_by_key(|topic| topic.id.is_some());
+    let topics = topics.into_iter().map(|group::AlteredTopic { name, id, partitions }| {
+        let partitions = partitions.into_iter().map(|(partition, error)| {
             let error = if error.is_none() { failed.unwrap_or(error) } else { error };
             AlteredPartition::default()
                 .with_partition_index(partition)

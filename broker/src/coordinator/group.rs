@@ -85,7 +85,7 @@ pub use self::response::{
     Response, SyncGroupResponse,
 };
 pub use self::share::{
-    AlteringOffsets, DeletingOffsets, DescribedShareGroup, DescribedShareMember, Initialize,
+    AlteredTopic, AlteringOffsets, DeletingOffsets, DescribedShareGroup, DescribedShareMember, Initialize,
     ShareGroupHeartbeat, ShareGroupHeartbeatResponse, ShareRequest, ShareResponse,
 };
 

@@ -47,7 +47,7 @@ mod state;
 pub(super) use self::admin::tombstones;
 pub use self::event::{ShareGroupHeartbeat, ShareRequest};
 pub use self::response::{
-    AlteringOffsets, DeletingOffsets, DescribedShareGroup, DescribedShareMember, Initialize,
+    AlteredTopic, AlteringOffsets, DeletingOffsets, DescribedShareGroup, DescribedShareMember, Initialize,
     ShareGroupHeartbeatResponse, ShareResponse,
 };
 

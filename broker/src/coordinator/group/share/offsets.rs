@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::event::ShareRequest;
 use super::records;
-use super::response::{AlteringOffsets, DeletingOffsets, ShareResponse};
+use super::response::{AlteredTopic, AlteringOffsets, DeletingOffsets, ShareResponse};
 use super::state::StateTopic;
 use crate::coordinator::effect::WaiterId;
 use crate::coordinator::group::GroupCoordinator;
@@ -174,7 +174,8 @@ impl Turn<'_> {
                 let topic = StateTopic { name: name.clone(), partitions: known, since_ms: now_ms };
                 begun.push((info.id, topic));
             }
-            altering.topics.push((name, info.map(|info| info.id), outcomes));
+            let id = info.map(|info| info.id);
+            altering.topics.push(AlteredTopic { name, id, partitions: outcomes });
         }
         if !begun.is_empty() {
             self.share().state.begin_initializing(&begun);

@@ -155,10 +155,21 @@ pub struct DescribedShareMember {
 pub struct AlteringOffsets {
     /// As in `Initialize`.
     pub state_epoch: i32,
-    /// In the order asked: the topic, its id if it exists, and which of its partitions do.
-    pub topics: Vec<(String, Option<Uuid>, Vec<(i32, ErrorCode)>)>,
+    /// In the order asked.
+    pub topics: Vec<AlteredTopic>,
     /// What is to be initialized with these start offsets. Tell the outcome with `ShareRequest::Initialized`.
     pub initialize: Vec<(Uuid, i32, i64)>,
+}
+
+/// A topic of an AlterShareGroupOffsets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlteredTopic {
+    /// As in the request.
+    pub name: String,
+    /// `None`: it does not exist.
+    pub id: Option<Uuid>,
+    /// Which of its partitions exist.
+    pub partitions: Vec<(i32, ErrorCode)>,
 }
 
 /// What DeleteShareGroupOffsets found.

@@ -47,8 +47,9 @@ fn altering_makes_the_group_and_the_state_of_what_exists() {
     assert_eq!((altering.state_epoch, &*altering.initialize), (1, &[(id(1), 1, 42)][..]));
     let unknown = ErrorCode::UnknownTopicOrPartition;
     let outcomes = vec![(1, ErrorCode::None), (2, unknown), (-1, unknown)];
-    let nope = ("nope".to_owned(), None, vec![(0, unknown)]);
-    assert_eq!(altering.topics, [("topic".to_owned(), Some(id(1)), outcomes), nope]);
+    let topic = AlteredTopic { name: "topic".to_owned(), id: Some(id(1)), partitions: outcomes };
+    let nope = AlteredTopic { name: "nope".to_owned(), id: None, partitions: vec![(0, unknown)] };
+    assert_eq!(altering.topics, [topic, nope]);
     assert_eq!(world.state_partitions(), Assignment::new(), "not yet");
     world.initialized(partitions(&[1]), true);
     assert_eq!(world.state_partitions(), partitions(&[1]));
