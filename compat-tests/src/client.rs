@@ -100,6 +100,13 @@ pub static JAVA_4_3_1: Client = Client {
     unsupported: JAVA_UNSUPPORTED,
 };
 
+/// Kafka's own share consumer, for `tests/share_consumers.rs` only: its verbs are others.
+pub static SHARE_CONSUMER: Client = Client {
+    name: "kafka-share-consumer-4.3.1",
+    toolchain: Toolchain::Program { folder: "share", class: "ShareDriver" },
+    unsupported: &[],
+};
+
 /// Apache Kafka's own Java client, one version newer: opens with ApiVersions 5.
 pub static JAVA_4_4_0: Client = Client {
     name: "kafka-clients-4.4.0",

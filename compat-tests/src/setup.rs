@@ -42,6 +42,13 @@ pub enum Toolchain {
         /// The version, given to Maven as `kafka.version`.
         version: &'static str,
     },
+    /// A Java program in a folder of `drivers`, with the libraries of Apache Kafka itself.
+    Program {
+        /// The folder.
+        folder: &'static str,
+        /// The class that is started.
+        class: &'static str,
+    },
     /// The module in `drivers/go`, with one of its libraries.
     Go {
         /// The name that the driver knows the library by.
@@ -69,6 +76,7 @@ impl Toolchain {
             Self::Rust { binary } => rust(binary),
             Self::Python { name } => python(name),
             Self::Java { version } => java(version),
+            Self::Program { folder, class } => Ok(java_command(program_class_path(folder)?, class)),
             Self::Go { library } => go(library),
             Self::JavaScript => javascript(),
         }
@@ -259,10 +267,14 @@ fn java(version: &str) -> Result<Vec<OsString>> {
         copy_dependencies(&source, folder, &[format!("-Dkafka.version={version}")])?;
         compile(&source, folder)
     })?;
+    Ok(java_command(class_path(&folder), "Driver"))
+}
+
+fn java_command(class_path: OsString, class: &str) -> Vec<OsString> {
     let flags = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx512m", "-cp"];
     let mut command: Vec<OsString> = flags.iter().map(OsString::from).collect();
-    command.extend([class_path(&folder), "Driver".into()]);
-    Ok(command)
+    command.extend([class_path, class.into()]);
+    command
 }
 
 /// Compiles the Java files of `source` against the libraries in `folder`.
