@@ -88,13 +88,13 @@ impl Fetching {
         self.max_records > 0 && self.max_bytes > 0 && !self.partitions.is_empty()
     }
 
-    /// Records, or errors, or nothing when the time is over.
+    /// Records, or errors of the log, or nothing when the time is over. What cannot be served does not make the others hurry.
     pub(super) async fn run(self) -> Fetched {
-        let (mut fetched, mut served) = (Fetched::default(), Vec::new());
+        let (mut fetched, mut failed, mut served) = (Fetched::default(), Fetched::default(), Vec::new());
         for place in self.partitions.iter().copied() {
             match share_acknowledge::find(&self.broker, self.at.as_ref(), place) {
                 Ok(log) => served.push(Served { place, log }),
-                Err(error) => fetched.fail(place, error),
+                Err(error) => failed.fail(place, error),
             }
         }
         let subscription = self.broker.waits.subscribe(served.iter().map(|served| &served.log));
@@ -102,9 +102,10 @@ impl Fetching {
         tokio::pin!(deadline);
         let mut is_over = self.max_wait.is_zero();
         loop {
-            let anything = is_over || fetched.is_worth_it();
-            let look = self.look(&served, &mut fetched, anything).await;
-            if anything || fetched.is_worth_it() {
+            let look = self.look(&served, (&mut fetched, &mut failed), is_over).await;
+            if is_over || fetched.is_worth_it() || failed.partitions.len() == self.partitions.len() {
+                failed.partitions.append(&mut fetched.partitions);
+                fetched.partitions = failed.partitions;
                 self.tell_leaders(&mut fetched);
                 return fetched;
             }
@@ -120,14 +121,20 @@ impl Fetching {
     }
 
     /// Takes what there is, if it is enough or `anything` will do.
-    async fn look(&self, served: &[Served], fetched: &mut Fetched, anything: bool) -> Look {
+    async fn look(
+        &self,
+        served: &[Served],
+        (fetched, failed): (&mut Fetched, &mut Fetched),
+        anything: bool,
+    ) -> Look {
         let positions = self.positions(served).await;
         let mut wanted = Vec::new();
         for (served, position) in served.iter().zip(positions) {
             match position {
+                _ if served.log.is_deleted() => failed.fail(served.place, ErrorCode::UnknownTopicId),
                 Ok(Position::At(from)) => wanted.push((served, from)),
                 Ok(Position::Full | Position::Unset) => {}
-                Err(error) => fetched.fail(served.place, error),
+                Err(error) => failed.fail(served.place, error),
             }
         }
         if wanted.is_empty() {
@@ -135,7 +142,6 @@ impl Fetching {
         }
         let at = (self.at.clone(), self.nodes.clone());
         let (request, window) = (self.request(&wanted), self.window());
-        let anything = anything || fetched.is_worth_it();
         match fetch::read_for_share(&self.broker, at, (&request, window), anything).await {
             Some(response) => self.acquire(&wanted, response, fetched).await,
             None => Look::Nothing,
