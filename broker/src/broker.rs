@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use crate::cold_reads::ColdReads;
 use crate::config::{Config, HostPort, advertised_of};
+use crate::coordinator::base64_id;
 use crate::coordinator::markers::MarkerWriter;
 use crate::coordinator::runtime::{GroupRuntime, Groups};
 use crate::coordinator::share_runtime::{SharePartitions, ShareRuntime};
@@ -375,32 +376,5 @@ impl Coordinators {
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Broker").field("cluster_id", &self.cluster_id).finish_non_exhaustive()
-    }
-}
-
-/// URL-safe base64 without padding, as Kafka's `Uuid.toString`: 22 characters.
-pub(crate) fn base64_id(id: uuid::Uuid) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let bits = id.as_u128();
-    // 128 bits are 21 groups of six and one of two, which is filled up with zeros.
-    (0..22)
-        .map(|group| {
-            let shifted = if group < 21 { bits >> (122 - 6 * group) } else { bits << 4 };
-            let six = shifted & 0x3f;
-            char::from(ALPHABET[usize::try_from(six).expect("six bits")])
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64_id;
-
-    #[test]
-    fn ids_are_written_as_kafka_writes_them() {
-        assert_eq!(base64_id(uuid::Uuid::nil()), "AAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(base64_id(uuid::Uuid::max()), "_____________________w");
-        // Kafka's `new Uuid(1, 2)`.
-        assert_eq!(base64_id(uuid::Uuid::from_u64_pair(1, 2)), "AAAAAAAAAAEAAAAAAAAAAg");
     }
 }

@@ -22,6 +22,8 @@ pub mod transaction;
 pub(crate) mod transaction_runtime;
 mod wire;
 
+use uuid::Uuid;
+
 /// The partition of an internal topic (`__consumer_offsets`, `__transaction_state`) that owns `key`.
 ///
 /// The same number as Kafka's `Utils.abs(key.hashCode()) % partitions`, so that both brokers agree on every log: Java's
@@ -33,9 +35,23 @@ pub fn partition_for(key: &str, partitions: i32) -> i32 {
     hash.checked_abs().unwrap_or(0).checked_rem(partitions).unwrap_or(0)
 }
 
+/// URL-safe base64 without padding, as Kafka's `Uuid.toString`: 22 characters.
+pub(crate) fn base64_id(id: Uuid) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = id.as_u128();
+    // 128 bits are 21 groups of six and one of two, which is filled up with zeros.
+    (0..22)
+        .map(|group| {
+            let shifted = if group < 21 { bits >> (122 - 6 * group) } else { bits << 4 };
+            let six = shifted & 0x3f;
+            char::from(ALPHABET[usize::try_from(six).expect("six bits")])
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::partition_for;
+    use super::{base64_id, partition_for};
 
     #[test]
     fn partition_is_the_one_that_java_computes() {
@@ -58,5 +74,13 @@ mod tests {
     #[test]
     fn partition_of_a_topic_without_partitions_is_zero() {
         assert_eq!(partition_for("grp", 0), 0);
+    }
+
+    #[test]
+    fn ids_are_written_as_kafka_writes_them() {
+        assert_eq!(base64_id(uuid::Uuid::nil()), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(base64_id(uuid::Uuid::max()), "_____________________w");
+        // Kafka's `new Uuid(1, 2)`.
+        assert_eq!(base64_id(uuid::Uuid::from_u64_pair(1, 2)), "AAAAAAAAAAEAAAAAAAAAAg");
     }
 }

@@ -49,7 +49,7 @@ use self::partition::{Logged, SharePartition};
 use self::records::StateBatch;
 use super::deadlines::Deadlines;
 use super::effect::{Ticket, WaiterId};
-use super::{partition_for, wire};
+use super::{base64_id, partition_for, wire};
 
 mod acknowledge;
 mod acquire;
@@ -368,7 +368,7 @@ impl ShareCoordinator {
     }
 
     fn partition_of(&self, key: &Key) -> i32 {
-        let topic = crate::broker::base64_id(key.topic);
+        let topic = base64_id(key.topic);
         partition_for(&format!("{}:{topic}:{}", key.group, key.partition), self.config.partitions)
     }
 
