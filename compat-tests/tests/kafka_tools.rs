@@ -8,6 +8,8 @@ const TOPIC: &str = "TopicCommand";
 const GROUP: &str = "consumer.group.ConsumerGroupCommand";
 const CONFIG: &str = "kafka.admin.ConfigCommand";
 const CONSUMER: &str = "consumer.ConsoleConsumer";
+const SHARE_GROUP: &str = "consumer.group.ShareGroupCommand";
+const SHARE_CONSUMER: &str = "consumer.ConsoleShareConsumer";
 
 #[test]
 fn topic_command_creates_describes_alters_and_deletes() {
@@ -121,6 +123,48 @@ fn group_command_lists_describes_resets_and_deletes() {
         tools.run(GROUP, &["--delete-offsets", "--group", &group, "--topic", &topic])?;
         expect(&tools.run(GROUP, &["--delete", "--group", &group])?, "was successful")?;
         ensure!(!tools.run(GROUP, &["--list"])?.contains(&group), "the deleted group is still listed");
+        Ok(())
+    });
+}
+
+#[test]
+fn share_group_command_lists_describes_resets_and_deletes() {
+    run("share_group_command_lists_describes_resets_and_deletes", |tools| {
+        let topic = new_topic(tools, 1)?;
+        let group = unique("tools-share-group");
+        let lines: String = (0..10).map(|number| format!("value-{number}\n")).collect();
+        tools.run_with_input("ConsoleProducer", &["--topic", &topic], &lines)?;
+        let entity = ["--entity-type", "groups", "--entity-name", &group];
+        let earliest = ["--alter", "--add-config", "share.auto.offset.reset=earliest"];
+        tools.run(CONFIG, &[&entity[..], &earliest].concat())?;
+        let consume = ["--topic", &topic, "--group", &group, "--timeout-ms", "30000", "--max-messages"];
+        let consumed = tools.run(SHARE_CONSUMER, &[&consume[..], &["10"]].concat())?;
+        expect(&consumed, "value-0\nvalue-1\n")?;
+        expect(&consumed, "Processed a total of 10 messages")?;
+
+        expect(&tools.run(SHARE_GROUP, &["--list"])?, &group)?;
+        let describe = ["--describe", "--group", &group];
+        let has_lag = |wanted: &str| {
+            let described = tools.run_until(SHARE_GROUP, &describe, |text| {
+                row(text, &topic).is_ok_and(|row| row.last() == Some(&wanted))
+            });
+            described.map(drop)
+        };
+        has_lag("0")?;
+        expect(&tools.run(SHARE_GROUP, &[&describe[..], &["--state"]].concat())?, "Empty")?;
+
+        let reset = ["--reset-offsets", "--group", &group, "--topic", &topic, "--to-earliest", "--execute"];
+        let answer = tools.run(SHARE_GROUP, &reset)?;
+        ensure!(row(&answer, &topic)?.last() == Some(&"0"), "the new offset in:\n{answer}");
+        has_lag("10")?;
+        let consumed = tools.run(SHARE_CONSUMER, &[&consume[..], &["4"]].concat())?;
+        expect(&consumed, "value-0\nvalue-1\nvalue-2\nvalue-3\n")?;
+        has_lag("6")?;
+
+        let delete = ["--delete-offsets", "--group", &group, "--topic", &topic];
+        expect(&tools.run(SHARE_GROUP, &delete)?, "Successful")?;
+        expect(&tools.run(SHARE_GROUP, &["--delete", "--group", &group])?, "was successful")?;
+        ensure!(!tools.run(SHARE_GROUP, &["--list"])?.contains(&group), "the deleted group is still listed");
         Ok(())
     });
 }
