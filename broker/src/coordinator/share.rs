@@ -46,7 +46,7 @@ use protocol::ErrorCode;
 use self::acquire::Taker;
 use self::effect::Outbox;
 use self::partition::{Logged, SharePartition};
-use self::records::StateBatch;
+use self::records::{DeliveryState, StateBatch};
 use super::deadlines::Deadlines;
 use super::effect::{Ticket, WaiterId};
 use super::{base64_id, partition_for, wire};
@@ -267,9 +267,12 @@ impl ShareCoordinator {
         // As from Kafka, where nobody has fetched from it here.
         let found = self.partition(key).ok_or(ErrorCode::UnknownTopicOrPartition)?;
         found.delivery_limit = limits.deliveries;
+        let was_full = found.position(limits.in_flight) == Position::Full;
         let changed = found.acknowledge(now, member, batches, *limits)?;
         let written = self.write(now, key, &changed);
-        self.told_of(key, &changed);
+        if was_full || changed.iter().any(|batch| batch.state == DeliveryState::Available) {
+            self.told_of(key, &changed);
+        }
         Ok(written)
     }
 

@@ -53,7 +53,11 @@ fn no_more_records_are_in_flight_than_may_be() {
     assert_eq!(world.position(), Position::Full);
     world.say("m", &[(10, 19, Release)]).unwrap();
     assert_eq!(world.take("n", 500, &log), [(10, 19, 2)], "in flight already");
+    let woken = world.woken;
     world.say("m", &[(0, 9, Accept)]).unwrap();
+    assert_eq!(world.woken, woken + 1, "there is room");
+    world.say("n", &[(10, 10, Accept)]).unwrap();
+    assert_eq!(world.woken, woken + 1, "there was room already");
     assert_eq!(world.take("n", 500, &log), [(20, 29, 1)]);
 }
 
