@@ -117,8 +117,25 @@ pub(crate) fn validate(layers: &BrokerLayers<'_>, configs: &Configs) -> Result<C
     for (name, value) in &checked {
         within_bounds(layers, find(name).expect("it was found above"), value)?;
     }
+    for [session, heartbeat] in SESSIONS {
+        let millis = |name| {
+            let key = find(name).expect("it is in the table");
+            let top = settings(layers, &checked, key).into_iter().next();
+            top.and_then(|top| top.value.parse::<i64>().ok()).unwrap_or(0)
+        };
+        if millis(session) <= millis(heartbeat) {
+            return Err(format!("{session} must be greater than {heartbeat}"));
+        }
+    }
     Ok(checked)
 }
+
+/// A session is longer than the time between two heartbeats.
+const SESSIONS: [[&str; 2]; 3] = [
+    ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"],
+    ["share.session.timeout.ms", "share.heartbeat.interval.ms"],
+    ["streams.session.timeout.ms", "streams.heartbeat.interval.ms"],
+];
 
 fn within_bounds(layers: &BrokerLayers<'_>, key: &GroupKey, value: &str) -> Result<(), String> {
     let Ok(value) = value.parse::<i64>() else { return Ok(()) };
@@ -229,6 +246,27 @@ mod tests {
         let value = |group| effective(&layers, group, "consumer.session.timeout.ms");
         assert_eq!((value("g").as_deref(), value("h").as_deref()), (Some("47000"), Some("46000")));
         assert_eq!(effective(&layers, "g", "nope"), None);
+    }
+
+    #[test]
+    fn session_must_be_longer_than_the_time_between_two_heartbeats() {
+        let bounds = [
+            ("group.share.min.session.timeout.ms", "1"),
+            ("group.share.max.heartbeat.interval.ms", "60000"),
+            ("group.consumer.session.timeout.ms", "50000"),
+        ];
+        let config = Config::from_properties(bounds).unwrap();
+        let dynamic = Configs::new();
+        let layers = BrokerLayers { config: &config, dynamic: &dynamic };
+        let judged = |name: &str, value: &str| {
+            validate(&layers, &Configs::from([(name.to_owned(), value.to_owned())]))
+        };
+        let refused =
+            Err("share.session.timeout.ms must be greater than share.heartbeat.interval.ms".to_owned());
+        assert_eq!(judged("share.heartbeat.interval.ms", "45000"), refused);
+        assert_eq!(judged("share.session.timeout.ms", "5000"), refused);
+        assert!(judged("share.session.timeout.ms", "5001").is_ok());
+        assert!(judged("consumer.heartbeat.interval.ms", "6000").is_ok());
     }
 
     #[test]
