@@ -166,6 +166,7 @@ fn heartbeat(client: &mut Client, joined: &JoinGroupResponse) -> i16 {
 }
 
 const UNKNOWN_MEMBER_ID: i16 = 25;
+const GROUP_ID_NOT_FOUND: i16 = 69;
 
 #[test]
 fn a_group_is_waited_for_and_its_member_can_be_taken_out() {
@@ -215,6 +216,30 @@ fn reset_leaves_no_topic_no_group_and_no_remembered_request() {
     assert_eq!(names, ["kept"]);
     let page = broker.get("/test/requests");
     assert_eq!(page["requests"].as_array().unwrap().len(), 2, "a heartbeat and a metadata request: {page}");
+}
+
+#[test]
+fn members_of_share_groups_are_taken_out_too_alone_and_by_reset() {
+    let broker = Broker::start(&[("onelog.test.mode", "local"), ("onelog.create.topics", "kept")]);
+    let mut client = broker.connect();
+    let mut beat = |member_epoch: i32| {
+        let topics = (member_epoch == 0).then(|| vec![TopicName("kept".into())]);
+        let request = ShareGroupHeartbeatRequest::default()
+            .with_group_id(GroupId("shared".into()))
+            .with_member_id("m".into())
+            .with_member_epoch(member_epoch)
+            .with_subscribed_topic_names(topics);
+        client.send(ApiKey::ShareGroupHeartbeat, 1, true, &request);
+        client.receive::<ShareGroupHeartbeatResponse>(1, true).error_code
+    };
+    assert_eq!(beat(0), 0);
+    assert_eq!(broker.get("/test/groups/shared/wait?state=Stable&members=1")["members"], 1);
+    assert_eq!(broker.http("POST", "/test/members/shared/m/expire", "").0, 200);
+    assert_eq!(beat(2), UNKNOWN_MEMBER_ID);
+    assert_eq!(beat(0), 0);
+    let (status, _, done) = broker.http("POST", "/test/reset", r#"{"keep_topics": ["kept"]}"#);
+    assert_eq!((status, &done["groups_deleted"]), (200, &serde_json::json!(["shared"])), "{done}");
+    assert_eq!(beat(2), GROUP_ID_NOT_FOUND);
 }
 
 #[test]

@@ -132,6 +132,9 @@ static SHAPES: &[Shape] = &[
     shape_of::<Whole<messages::ConsumerGroupHeartbeatRequest, messages::ConsumerGroupHeartbeatResponse>>(
         "ConsumerGroupHeartbeat",
     ),
+    shape_of::<Whole<messages::ShareGroupHeartbeatRequest, messages::ShareGroupHeartbeatResponse>>(
+        "ShareGroupHeartbeat",
+    ),
     shape_of::<Whole<messages::InitProducerIdRequest, messages::InitProducerIdResponse>>("InitProducerId"),
     shape_of::<Whole<messages::AddOffsetsToTxnRequest, messages::AddOffsetsToTxnResponse>>("AddOffsetsToTxn"),
     shape_of::<Whole<messages::EndTxnRequest, messages::EndTxnResponse>>("EndTxn"),
@@ -256,6 +259,7 @@ one_error!(
     HeartbeatResponse,
     LeaveGroupResponse,
     ConsumerGroupHeartbeatResponse,
+    ShareGroupHeartbeatResponse,
     InitProducerIdResponse,
     AddOffsetsToTxnResponse,
     EndTxnResponse,

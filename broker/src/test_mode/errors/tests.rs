@@ -95,6 +95,7 @@ fn whole_request(api: &str, version: i16) -> Bytes {
         "Heartbeat" => encoded(&HeartbeatRequest::default(), version),
         "LeaveGroup" => encoded(&LeaveGroupRequest::default(), version),
         "ConsumerGroupHeartbeat" => encoded(&ConsumerGroupHeartbeatRequest::default(), version),
+        "ShareGroupHeartbeat" => encoded(&ShareGroupHeartbeatRequest::default(), version),
         "InitProducerId" => encoded(&InitProducerIdRequest::default(), version),
         "AddOffsetsToTxn" => encoded(&AddOffsetsToTxnRequest::default(), version),
         "EndTxn" => encoded(&EndTxnRequest::default(), version),
