@@ -115,7 +115,7 @@ fn every_shape_is_of_an_api_that_is_served() {
     for shape in SHAPES {
         assert!(APIS.iter().any(|entry| entry.name() == shape.api), "{}", shape.api);
     }
-    assert_eq!(names().split(", ").count(), 19);
+    assert_eq!(names().split(", ").count(), 20);
 }
 
 #[test]
