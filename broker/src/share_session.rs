@@ -71,6 +71,15 @@ pub(crate) struct Asked<'a> {
     pub(crate) acknowledges: bool,
 }
 
+/// What a share fetch is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Begun {
+    /// What is fetched.
+    pub(crate) partitions: Vec<TopicPartition>,
+    /// Those of them that are new to the session: their first answer names them even when it has nothing of them.
+    pub(crate) fresh: BTreeSet<TopicPartition>,
+}
+
 impl ShareSessions {
     /// Keeps up to `most` sessions (`group.share.max.share.sessions`).
     pub(crate) fn new(most: usize) -> Self {
@@ -88,12 +97,12 @@ impl ShareSessions {
         key: &SessionKey,
         connection: ConnectionId,
         asked: Asked<'_>,
-    ) -> Result<Vec<TopicPartition>, ErrorCode> {
+    ) -> Result<Begun, ErrorCode> {
         let mut sessions = self.locked();
         match asked.epoch {
             FINAL_EPOCH => {
                 let known = sessions.by_key.contains_key(key);
-                if known { Ok(Vec::new()) } else { Err(ErrorCode::ShareSessionNotFound) }
+                if known { Ok(Begun::default()) } else { Err(ErrorCode::ShareSessionNotFound) }
             }
             INITIAL_EPOCH => {
                 if asked.acknowledges {
@@ -104,19 +113,21 @@ impl ShareSessions {
                     return Err(ErrorCode::ShareSessionLimitReached);
                 }
                 let partitions: BTreeSet<TopicPartition> = asked.partitions.iter().copied().collect();
-                let fetched = partitions.iter().copied().collect();
+                let begun =
+                    Begun { partitions: partitions.iter().copied().collect(), fresh: partitions.clone() };
                 sessions.by_connection.entry(connection).or_default().insert(key.clone());
                 let session = Session { epoch: next_epoch(INITIAL_EPOCH), partitions, connection };
                 sessions.by_key.insert(key.clone(), session);
-                Ok(fetched)
+                Ok(begun)
             }
             epoch => {
                 let session = sessions.continued(key, epoch)?;
-                session.partitions.extend(asked.partitions);
+                let named = asked.partitions.iter().copied();
+                let fresh = named.filter(|partition| session.partitions.insert(*partition)).collect();
                 for forgotten in asked.forgotten {
                     session.partitions.remove(forgotten);
                 }
-                Ok(session.partitions.iter().copied().collect())
+                Ok(Begun { partitions: session.partitions.iter().copied().collect(), fresh })
             }
         }
     }
@@ -205,29 +216,47 @@ mod tests {
     const A: TopicPartition = (Uuid::from_u128(1), 0);
     const B: TopicPartition = (Uuid::from_u128(1), 1);
 
+    fn fetched(
+        sessions: &ShareSessions,
+        key: &SessionKey,
+        connection: ConnectionId,
+        asked: Asked<'_>,
+    ) -> Result<Vec<TopicPartition>, ErrorCode> {
+        sessions.begin(key, connection, asked).map(|begun| begun.partitions)
+    }
+
     #[test]
     fn a_session_remembers_its_partitions_and_forgets_those_that_it_is_told_to() {
         let (sessions, connection) = (ShareSessions::new(2), ConnectionId::new());
-        assert_eq!(sessions.begin(&key("m"), connection, asked(0, &[A])), Ok(vec![A]));
-        assert_eq!(sessions.begin(&key("m"), connection, asked(1, &[B])), Ok(vec![A, B]));
+        assert_eq!(fetched(&sessions, &key("m"), connection, asked(0, &[A])), Ok(vec![A]));
+        assert_eq!(fetched(&sessions, &key("m"), connection, asked(1, &[B])), Ok(vec![A, B]));
         let forgets = Asked { forgotten: &[A], ..asked(2, &[]) };
-        assert_eq!(sessions.begin(&key("m"), connection, forgets), Ok(vec![B]));
-        assert_eq!(sessions.begin(&key("m"), connection, asked(-1, &[A])), Ok(vec![]));
+        assert_eq!(fetched(&sessions, &key("m"), connection, forgets), Ok(vec![B]));
+        assert_eq!(fetched(&sessions, &key("m"), connection, asked(-1, &[A])), Ok(vec![]));
         assert_eq!(sessions.end(&key("m")), [B]);
         assert_eq!(sessions.end(&key("m")), []);
     }
 
     #[test]
+    fn a_partition_is_new_to_a_session_once() {
+        let (sessions, connection) = (ShareSessions::new(2), ConnectionId::new());
+        let fresh = |asked| sessions.begin(&key("m"), connection, asked).unwrap().fresh;
+        assert_eq!(fresh(asked(0, &[A])), BTreeSet::from([A]));
+        assert_eq!(fresh(asked(1, &[A, B])), BTreeSet::from([B]));
+        assert_eq!(fresh(asked(2, &[])), BTreeSet::new());
+    }
+
+    #[test]
     fn epochs_follow_each_other_whoever_names_them() {
         let (sessions, connection) = (ShareSessions::new(2), ConnectionId::new());
-        sessions.begin(&key("m"), connection, asked(0, &[A])).unwrap();
+        fetched(&sessions, &key("m"), connection, asked(0, &[A])).unwrap();
         assert_eq!(sessions.acknowledge(&key("m"), 1), Ok(()));
         assert_eq!(sessions.acknowledge(&key("m"), 1), Err(ErrorCode::InvalidShareSessionEpoch));
         assert_eq!(
-            sessions.begin(&key("m"), connection, asked(1, &[])),
+            fetched(&sessions, &key("m"), connection, asked(1, &[])),
             Err(ErrorCode::InvalidShareSessionEpoch)
         );
-        assert_eq!(sessions.begin(&key("m"), connection, asked(2, &[])), Ok(vec![A]));
+        assert_eq!(fetched(&sessions, &key("m"), connection, asked(2, &[])), Ok(vec![A]));
         assert_eq!(sessions.acknowledge(&key("m"), 0), Err(ErrorCode::InvalidShareSessionEpoch));
         assert_eq!(sessions.acknowledge(&key("other"), 1), Err(ErrorCode::ShareSessionNotFound));
         assert_eq!(next_epoch(i32::MAX), 1);
@@ -238,9 +267,9 @@ mod tests {
         let (sessions, connection) = (ShareSessions::new(2), ConnectionId::new());
         let acknowledges = Asked { acknowledges: true, ..asked(0, &[A]) };
         let refused = Err(ErrorCode::InvalidRequest);
-        assert_eq!(sessions.begin(&key("m"), connection, acknowledges), refused);
+        assert_eq!(fetched(&sessions, &key("m"), connection, acknowledges), refused);
         let ends = Err(ErrorCode::ShareSessionNotFound);
-        assert_eq!(sessions.begin(&key("m"), connection, asked(-1, &[])), ends);
+        assert_eq!(fetched(&sessions, &key("m"), connection, asked(-1, &[])), ends);
         assert_eq!(sessions.acknowledge(&key("m"), -1), Err(ErrorCode::ShareSessionNotFound));
     }
 
@@ -248,10 +277,10 @@ mod tests {
     fn no_more_sessions_than_allowed_and_a_new_one_replaces_its_members_old_one() {
         let (sessions, connection) = (ShareSessions::new(2), ConnectionId::new());
         for member in ["m", "n", "m"] {
-            assert_eq!(sessions.begin(&key(member), connection, asked(0, &[A])), Ok(vec![A]));
+            assert_eq!(fetched(&sessions, &key(member), connection, asked(0, &[A])), Ok(vec![A]));
         }
         let refused = Err(ErrorCode::ShareSessionLimitReached);
-        assert_eq!(sessions.begin(&key("o"), connection, asked(0, &[A])), refused);
+        assert_eq!(fetched(&sessions, &key("o"), connection, asked(0, &[A])), refused);
     }
 
     #[test]
@@ -259,12 +288,12 @@ mod tests {
         let sessions = ShareSessions::new(9);
         let (first, second) = (ConnectionId::new(), ConnectionId::new());
         for member in ["m", "n"] {
-            sessions.begin(&key(member), first, asked(0, &[A])).unwrap();
+            fetched(&sessions, &key(member), first, asked(0, &[A])).unwrap();
         }
-        sessions.begin(&key("m"), second, asked(0, &[B])).unwrap();
+        fetched(&sessions, &key("m"), second, asked(0, &[B])).unwrap();
         assert_eq!(sessions.connection_closed(first), [(key("n"), vec![A])]);
         assert_eq!(sessions.connection_closed(first), []);
-        assert_eq!(sessions.begin(&key("m"), second, asked(1, &[])), Ok(vec![B]));
+        assert_eq!(fetched(&sessions, &key("m"), second, asked(1, &[])), Ok(vec![B]));
         assert_eq!(sessions.connection_closed(second), [(key("m"), vec![B])]);
     }
 }

@@ -20,7 +20,7 @@ use storage::PartitionLog;
 
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
-use crate::coordinator::share::{Acknowledge, AcknowledgeBatch, AcknowledgeKind, Key, Limits};
+use crate::coordinator::share::{Acknowledge, AcknowledgeBatch, AcknowledgeKind, Key, Limits, Refusal};
 use crate::share_session::{ConnectionId, FINAL_EPOCH, SessionKey, TopicPartition};
 use crate::share_settings::ShareSettings;
 use crate::virtual_nodes::{AtNode, NodeAddress, check_leader};
@@ -103,7 +103,7 @@ impl From<AcknowledgementBatch> for Said {
 }
 
 /// What became of it, by partition.
-pub(super) type Outcomes = BTreeMap<TopicPartition, Result<(), ErrorCode>>;
+pub(super) type Outcomes = BTreeMap<TopicPartition, Result<(), Refusal>>;
 
 /// Whose session it is; `None` when the group or the member has no name that one can have.
 pub(super) fn session_key(
@@ -137,7 +137,7 @@ pub(super) fn acknowledge(
         let batches = find(broker, at.as_ref(), (topic, partition)).and_then(|_| checked(&said, renews));
         match batches {
             Err(error) => {
-                outcomes.insert((topic, partition), Err(error));
+                outcomes.insert((topic, partition), Err(error.into()));
             }
             Ok(batches) if batches.is_empty() => {
                 outcomes.insert((topic, partition), Ok(()));
@@ -249,9 +249,9 @@ fn answer(
     let (mut topics, mut leaders): (Vec<ShareAcknowledgeTopicResponse>, Vec<i32>) = Default::default();
     for ((topic, partition), outcome) in outcomes {
         let mut data = PartitionData::default().with_partition_index(partition);
-        if let Err(error) = outcome {
+        if let Err(Refusal { error, sentence }) = outcome {
             data.error_code = error.code();
-            data.error_message = Some(StrBytes::from_static_str(sentence(error)));
+            data.error_message = sentence.map(StrBytes::from_static_str);
             if error == ErrorCode::NotLeaderOrFollower
                 && let Some((leader, epoch)) = leader_of(broker, (topic, partition))
             {
@@ -276,25 +276,4 @@ fn answer(
     let common =
         ShareAcknowledgeResponse::default().with_responses(topics).with_node_endpoints(named.collect());
     newer::ShareAcknowledgeResponse { common, acquisition_lock_timeout_ms: settings.lock_timeout_ms() }
-}
-
-/// Kafka's sentence for an error of an acknowledgement.
-pub(super) const fn sentence(error: ErrorCode) -> &'static str {
-    match error {
-        ErrorCode::InvalidRecordState => {
-            "The record state is invalid. The acknowledgement of delivery could not be completed."
-        }
-        ErrorCode::UnknownTopicId => "This server does not host this topic ID.",
-        ErrorCode::UnknownTopicOrPartition => "This server does not host this topic-partition.",
-        ErrorCode::NotLeaderOrFollower => {
-            "For requests intended only for the leader, this error indicates that the broker is not the current leader. \
-             For requests intended for any replica, this error indicates that the broker is not a replica of the topic \
-             partition."
-        }
-        ErrorCode::InvalidRequest => {
-            "This most likely occurs because of a request being malformed by the client library or the message was sent \
-             to an incompatible broker. See the broker logs for more details."
-        }
-        _ => "The server experienced an unexpected error when processing the request.",
-    }
 }

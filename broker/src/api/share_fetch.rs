@@ -19,8 +19,8 @@ use protocol::{ErrorCode, StrBytes, layouts};
 use super::share_acknowledge::{self, Outcomes, Renews, Said};
 use super::{Api, Reply, RequestContext, Response};
 use crate::broker::Broker;
-use crate::coordinator::share::AcquireMode;
-use crate::share_session::{Asked, FINAL_EPOCH, TopicPartition};
+use crate::coordinator::share::{AcquireMode, Refusal};
+use crate::share_session::{Asked, Begun, FINAL_EPOCH, SessionKey, TopicPartition};
 use crate::share_settings::ShareSettings;
 use fetching::{Fetched, Fetching};
 
@@ -43,8 +43,8 @@ impl Api for ShareFetch {
             return Reply::Now(refused(ErrorCode::InvalidRequest));
         };
         let max_wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or_default());
-        let partitions = match begin(broker, context, &session, &request) {
-            Ok(partitions) => partitions,
+        let Begun { partitions, fresh } = match begin(broker, context, &session, &request) {
+            Ok(begun) => begun,
             Err(error @ ErrorCode::ShareSessionLimitReached) => {
                 // A client without a session would ask again at once.
                 let broker = Arc::clone(broker);
@@ -71,6 +71,7 @@ impl Api for ShareFetch {
             at,
             nodes: share_acknowledge::nodes(broker, context),
             partitions: rotated(partitions, request.share_session_epoch),
+            fresh,
             mode: if acquire_mode == RECORD_LIMIT {
                 AcquireMode::RecordLimit
             } else {
@@ -118,9 +119,9 @@ fn fetches_nothing(request: &Common) -> bool {
 fn begin(
     broker: &Broker,
     context: &RequestContext<'_>,
-    session: &crate::share_session::SessionKey,
+    session: &SessionKey,
     request: &Common,
-) -> Result<Vec<TopicPartition>, ErrorCode> {
+) -> Result<Begun, ErrorCode> {
     let named = request.topics.iter().flat_map(|topic| {
         topic.partitions.iter().map(|partition| (topic.topic_id, partition.partition_index))
     });
@@ -167,10 +168,9 @@ fn answer(settings: ShareSettings, fetched: Fetched, outcomes: Outcomes) -> Shar
         let partition = partitions
             .entry(place)
             .or_insert_with(|| ShareFetchedPartition { partition_index, ..ShareFetchedPartition::default() });
-        if let Err(error) = outcome {
+        if let Err(Refusal { error, sentence }) = outcome {
             partition.acknowledge_error_code = error;
-            let sentence = share_acknowledge::sentence(error);
-            partition.acknowledge_error_message = Some(StrBytes::from_static_str(sentence));
+            partition.acknowledge_error_message = sentence.map(StrBytes::from_static_str);
         }
     }
     let mut topics: Vec<ShareFetchedTopic> = Vec::new();

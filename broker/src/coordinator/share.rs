@@ -31,8 +31,7 @@
 //! durable; if the write fails, the state of that partition of the topic is dropped and read again from the log.
 //!
 //! Behaviour is Kafka 4.3's `SharePartition`, `SharePartitionManager` and `ShareCoordinatorShard`. Where it differs on
-//! purpose: with `RecordLimit`, what is left of a batch is not held back for the next fetch but was never delivered; records that
-//! the log lost are done with at once.
+//! purpose: records that the log let go of are done with at once.
 //!
 //! **Invariants:** every waiter is answered exactly once. No two members hold an offset. What was acknowledged is never
 //! delivered again, and no offset is passed over that was not.
@@ -71,7 +70,11 @@ pub use self::event::{
     Acknowledge, AcknowledgeBatch, AcknowledgeKind, Acquire, AcquireMode, Event, Fetched, Key, Limits,
     LogState, Positions, Request, ShareEvent,
 };
-pub use self::response::{Acquired, Position, Response, Summary};
+pub use self::response::{Acquired, Position, Refusal, Response, Summary};
+
+/// To a group that never read the partition.
+const UNKNOWN_PARTITION: Refusal =
+    Refusal::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic-partition.");
 
 /// All share partitions of this broker.
 #[derive(Debug)]
@@ -182,10 +185,12 @@ impl ShareCoordinator {
                 }
                 self.outbox.respond(waiter, Response::Done(Ok(())));
             }
-            Request::Acknowledge(acknowledge) => {
-                let written = self.acknowledge(now, &acknowledge);
-                self.done(waiter, written);
-            }
+            Request::Acknowledge(acknowledge) => match self.acknowledge(now, &acknowledge) {
+                Ok(ticket) => {
+                    self.outbox.respond_after(ticket, waiter, Response::Acknowledged(Ok(())));
+                }
+                Err(refusal) => self.outbox.respond(waiter, Response::Acknowledged(Err(refusal))),
+            },
             Request::Release { key, member, limits } => {
                 let changed = self.partition(&key).map(|found| {
                     found.delivery_limit = limits.deliveries;
@@ -262,10 +267,9 @@ impl ShareCoordinator {
         all
     }
 
-    fn acknowledge(&mut self, now: Instant, acknowledge: &Acknowledge) -> Result<Option<Ticket>, ErrorCode> {
+    fn acknowledge(&mut self, now: Instant, acknowledge: &Acknowledge) -> Result<Option<Ticket>, Refusal> {
         let Acknowledge { key, member, limits, batches } = acknowledge;
-        // As from Kafka, where nobody has fetched from it here.
-        let found = self.partition(key).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let found = self.partition(key).ok_or(UNKNOWN_PARTITION)?;
         found.delivery_limit = limits.deliveries;
         let was_full = found.position(limits.in_flight) == Position::Full;
         let changed = found.acknowledge(now, member, batches, *limits)?;

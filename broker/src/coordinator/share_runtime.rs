@@ -14,8 +14,8 @@ use storage::{Clock, Offset, Store};
 use uuid::Uuid;
 
 use super::share::{
-    Acknowledge, Acquire, Acquired, Effect, Event, Key, Limits, Position, Positions, Request, Response,
-    ShareConfig, ShareCoordinator, ShareEvent, Summary, Work,
+    Acknowledge, Acquire, Acquired, Effect, Event, Key, Limits, Position, Positions, Refusal, Request,
+    Response, ShareConfig, ShareCoordinator, ShareEvent, Summary, Work,
 };
 use super::shell::{Coordinator, Mailbox, Shell, unexpected};
 use super::state_log::StateLog;
@@ -108,8 +108,11 @@ impl SharePartitions {
     ///
     /// # Errors
     /// `INVALID_RECORD_STATE`, `INVALID_REQUEST`, or that it could not be written.
-    pub(crate) async fn acknowledge(&self, acknowledge: Acknowledge) -> Result<(), ErrorCode> {
-        self.done(Request::Acknowledge(acknowledge)).await
+    pub(crate) async fn acknowledge(&self, acknowledge: Acknowledge) -> Result<(), Refusal> {
+        match self.ask(Request::Acknowledge(acknowledge)).await {
+            Response::Acknowledged(outcome) => outcome,
+            other => unexpected(&other),
+        }
     }
 
     /// A member holds nothing any more.

@@ -3,7 +3,7 @@
 //! Invariants: what is answered was acquired, and what was acquired is answered; a fetch that waits subscribes before it
 //! looks, so that neither new records nor ones that can be had again are missed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(super) struct Fetching {
     pub(super) nodes: Vec<NodeAddress>,
     /// In the order in which they are served.
     pub(super) partitions: Vec<TopicPartition>,
+    /// Those that are named even when there is nothing of them.
+    pub(super) fresh: BTreeSet<TopicPartition>,
     pub(super) mode: AcquireMode,
     pub(super) batch_size: i64,
     pub(super) max_records: i64,
@@ -104,6 +106,11 @@ impl Fetching {
         loop {
             let look = self.look(&served, (&mut fetched, &mut failed), is_over).await;
             if is_over || fetched.is_worth_it() || failed.partitions.len() == self.partitions.len() {
+                for served in served.iter().filter(|served| self.fresh.contains(&served.place)) {
+                    let nothing =
+                        ShareFetchedPartition { partition_index: served.place.1, ..Default::default() };
+                    failed.partitions.entry(served.place).or_insert(nothing);
+                }
                 failed.partitions.append(&mut fetched.partitions);
                 fetched.partitions = failed.partitions;
                 self.tell_leaders(&mut fetched);

@@ -11,6 +11,34 @@ use super::event::{AcknowledgeBatch, AcknowledgeKind, Limits};
 use super::in_flight::{Range, State};
 use super::partition::{SharePartition, push_batch};
 use super::records::{DeliveryState, StateBatch};
+use super::response::Refusal;
+
+const NOT_FOUND: Refusal = Refusal::new(
+    ErrorCode::InvalidRecordState,
+    "Batch record not found. The request batch offsets are not found in the cache.",
+);
+const FIRST_IS_PAST: Refusal = Refusal::new(
+    ErrorCode::InvalidRequest,
+    "Batch record not found. The first offset in request is past acquired records.",
+);
+const LAST_IS_PAST: Refusal = Refusal::new(
+    ErrorCode::InvalidRequest,
+    "Batch record not found. The last offset in request is past acquired records.",
+);
+const BATCH_NOT_ACQUIRED: Refusal = Refusal::new(
+    ErrorCode::InvalidRecordState,
+    "The batch cannot be acknowledged. The batch is not in the acquired state.",
+);
+const OFFSET_NOT_ACQUIRED: Refusal = Refusal::new(
+    ErrorCode::InvalidRecordState,
+    "The offset cannot be acknowledged. The offset is not acquired.",
+);
+const NOT_OWNER_OF_BATCH: Refusal =
+    Refusal::new(ErrorCode::InvalidRecordState, "Member is not the owner of batch record");
+const NOT_OWNER_OF_OFFSET: Refusal =
+    Refusal::new(ErrorCode::InvalidRecordState, "Member is not the owner of offset");
+const RENEWING_DISABLED: Refusal =
+    Refusal::new(ErrorCode::InvalidRecordState, "Renewing acquisition locks is not enabled for the group.");
 
 impl SharePartition {
     /// Takes in what `member` says of its records; returns what the log has to know.
@@ -24,15 +52,15 @@ impl SharePartition {
         member: &str,
         batches: &[AcknowledgeBatch],
         limits: Limits,
-    ) -> Result<Vec<StateBatch>, ErrorCode> {
-        let start = self.start.ok_or(ErrorCode::InvalidRecordState)?;
+    ) -> Result<Vec<StateBatch>, Refusal> {
+        let start = self.start.ok_or(NOT_FOUND)?;
         let mut runs = Vec::new();
         for batch in batches {
             self.check(start, member, batch, limits)?;
             runs.extend(kinds(batch).filter(|(_, last, _)| *last >= start));
         }
         if !are_apart(&runs) {
-            return Err(ErrorCode::InvalidRecordState);
+            return Err(OFFSET_NOT_ACQUIRED);
         }
         let mut changed = Vec::new();
         let renewed = now + limits.lock;
@@ -57,29 +85,32 @@ impl SharePartition {
         member: &str,
         batch: &AcknowledgeBatch,
         limits: Limits,
-    ) -> Result<(), ErrorCode> {
+    ) -> Result<(), Refusal> {
         let (first, last) = (batch.first, batch.last);
         if last < start {
             return Ok(());
         }
         let known = self.in_flight.begins_by(first) || (first < start && self.in_flight.begins_by(start));
         if !known {
-            return Err(ErrorCode::InvalidRecordState);
+            return Err(NOT_FOUND);
         }
-        // The ranges that Kafka looks at begin with the one at or before the first offset.
-        let end = self.in_flight.overlapping(first.max(start), last).last().map(|(_, range)| range.last);
-        if end.is_none_or(|end| end < last) {
-            return Err(ErrorCode::InvalidRequest);
+        match self.in_flight.overlapping(first.max(start), last).last() {
+            None => return Err(FIRST_IS_PAST),
+            Some((_, range)) if range.last < last => return Err(LAST_IS_PAST),
+            Some(_) => (),
         }
-        for (first, last, kind) in kinds(batch) {
-            if last < start {
-                continue;
-            }
-            for (_, range) in self.in_flight.overlapping(first.max(start), last) {
-                let held =
-                    matches!(&range.state, State::Acquired { member: holder, .. } if **holder == *member);
-                if !held || (kind == AcknowledgeKind::Renew && !limits.renew) {
-                    return Err(ErrorCode::InvalidRecordState);
+        for (first, last, kind) in kinds(batch).filter(|(_, last, _)| *last >= start) {
+            for (from, range) in self.in_flight.overlapping(first.max(start), last) {
+                let is_whole = (from, range.last) == (range.batch.first, range.batch.last);
+                match &range.state {
+                    State::Acquired { member: holder, .. } if **holder == *member => (),
+                    State::Acquired { .. } if is_whole => return Err(NOT_OWNER_OF_BATCH),
+                    State::Acquired { .. } => return Err(NOT_OWNER_OF_OFFSET),
+                    _ if is_whole => return Err(BATCH_NOT_ACQUIRED),
+                    _ => return Err(OFFSET_NOT_ACQUIRED),
+                }
+                if kind == AcknowledgeKind::Renew && !limits.renew {
+                    return Err(RENEWING_DISABLED);
                 }
             }
         }

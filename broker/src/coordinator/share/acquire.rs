@@ -71,7 +71,10 @@ impl SharePartition {
             self.next_lock_end = Some(self.next_lock_end.map_or(taker.until, |end| end.min(taker.until)));
         }
         let acquired = self.without_aborted(fetched, acquired);
-        self.advance();
+        if acquired.is_empty() {
+            // Nobody will say anything of these, which is when the start moves.
+            self.advance();
+        }
         acquired
     }
 
@@ -88,6 +91,9 @@ impl SharePartition {
 
     /// The log has nothing between `from` and `base` any more.
     fn archive_what_is_gone(&mut self, from: i64, base: i64) {
+        if from >= base {
+            return;
+        }
         let mut at = from;
         while at < base {
             let (last, gone) = match self.in_flight.covering(at) {
@@ -156,10 +162,10 @@ impl Acquiring<'_> {
         let mut end = last;
         if left < last - first + 1 {
             let wanted = first + left - 1;
-            end = match self.taker.mode {
-                AcquireMode::RecordLimit => wanted,
-                AcquireMode::BatchOptimized => self.last_of_batch_with(wanted).min(last),
-            };
+            end = self.last_of_batch_with(wanted).min(last);
+            if self.taker.mode == AcquireMode::RecordLimit {
+                return self.take_part(first, wanted, end);
+            }
         }
         let mut from = first;
         if self.taker.mode == AcquireMode::BatchOptimized {
@@ -172,6 +178,20 @@ impl Acquiring<'_> {
         }
         self.take_piece(from, end);
         end + 1
+    }
+
+    /// Takes `first..=wanted` of a batch that ends later. The rest belongs to it all the same, though nobody had it.
+    fn take_part(&mut self, first: i64, wanted: i64, last: i64) -> i64 {
+        let batch = Batch { first, last };
+        if wanted < last {
+            let rest = Range { last, state: State::Available, deliveries: 0, batch };
+            self.partition.in_flight.put(wanted + 1, rest);
+        }
+        let taken = Range { last: wanted, state: self.lock(), deliveries: 1, batch };
+        self.partition.in_flight.put(first, taken);
+        self.acquired.push(Acquired { first, last: wanted, deliveries: 1 });
+        self.count += wanted - first + 1;
+        last + 1
     }
 
     fn take_piece(&mut self, first: i64, last: i64) {

@@ -1,7 +1,7 @@
 //! What is known of the offsets of a share partition between its start and the end of what was ever delivered.
 //!
 //! Offsets in the same state are one range, however many: a batch of a million records is one entry until members say
-//! different things about its records. An offset in no range was never delivered. **Invariants:** ranges do not overlap;
+//! different things about its records. An offset in no range, or available without a delivery, was never delivered. **Invariants:** ranges do not overlap;
 //! neighbours that can be one range are.
 
 use std::collections::BTreeMap;

@@ -116,6 +116,8 @@ impl SharePartition {
         let mut batches = Vec::new();
         for (first, range) in self.in_flight.iter() {
             let (state, deliveries) = match &range.state {
+                // The rest of a batch of which somebody had a part.
+                State::Available if range.deliveries == 0 => continue,
                 State::Available => (DeliveryState::Available, range.deliveries),
                 State::Acquired { .. } if range.deliveries <= 1 => continue,
                 State::Acquired { .. } => (DeliveryState::Available, range.deliveries - 1),

@@ -10,12 +10,35 @@ use crate::coordinator::effect::Fails;
 pub enum Response {
     /// To what only changes something.
     Done(Result<(), ErrorCode>),
+    /// To Acknowledge.
+    Acknowledged(Result<(), Refusal>),
     /// To Summary; `None` when the share partition was never initialized.
     Summary(Result<Option<Summary>, ErrorCode>),
     /// To Positions, in the order of the request.
     Positions(Vec<Result<Position, ErrorCode>>),
     /// To Acquire, in the order of the request.
     Acquired(Vec<Result<Vec<Acquired>, ErrorCode>>),
+}
+
+/// Why an acknowledgement does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// For programs.
+    pub error: ErrorCode,
+    /// For people, as Kafka says it to clients; `None` where it says nothing.
+    pub sentence: Option<&'static str>,
+}
+
+impl Refusal {
+    pub(super) const fn new(error: ErrorCode, sentence: &'static str) -> Self {
+        Self { error, sentence: Some(sentence) }
+    }
+}
+
+impl From<ErrorCode> for Refusal {
+    fn from(error: ErrorCode) -> Self {
+        Self { error, sentence: None }
+    }
 }
 
 /// What the log says of a share partition.
@@ -55,6 +78,7 @@ impl Fails for Response {
     fn into_failed(self, error: ErrorCode) -> Self {
         match self {
             Self::Done(_) => Self::Done(Err(error)),
+            Self::Acknowledged(_) => Self::Acknowledged(Err(error.into())),
             Self::Summary(_) => Self::Summary(Err(error)),
             Self::Positions(all) => Self::Positions(vec![Err(error); all.len()]),
             Self::Acquired(all) => Self::Acquired(vec![Err(error); all.len()]),
@@ -64,9 +88,10 @@ impl Fails for Response {
 
 impl Response {
     /// The answer that refuses a request about one share partition.
-    pub(super) const fn failed(request: &Request, error: ErrorCode) -> Self {
+    pub(super) fn failed(request: &Request, error: ErrorCode) -> Self {
         match request {
             Request::Summary { .. } => Self::Summary(Err(error)),
+            Request::Acknowledge(_) => Self::Acknowledged(Err(error.into())),
             _ => Self::Done(Err(error)),
         }
     }

@@ -223,8 +223,8 @@ impl World {
 
     fn say(&mut self, member: &str, said: &[(i64, i64, AcknowledgeKind)]) -> Result<(), ErrorCode> {
         let request = self.saying(member, said);
-        let Response::Done(done) = self.call(request) else { panic!() };
-        done
+        let Response::Acknowledged(done) = self.call(request) else { panic!() };
+        done.map_err(|refusal| refusal.error)
     }
 
     fn saying(&self, member: &str, said: &[(i64, i64, AcknowledgeKind)]) -> Request {

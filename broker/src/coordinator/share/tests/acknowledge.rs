@@ -25,7 +25,7 @@ fn each_offset_may_have_a_kind_of_its_own() {
     let batches = vec![AcknowledgeBatch { first: 0, last: 3, kinds }];
     let (key, member, limits) = (key(), "m".into(), world.limits);
     let said = world.call(Request::Acknowledge(Acknowledge { key, member, limits, batches }));
-    assert_eq!(said, Response::Done(Ok(())));
+    assert_eq!(said, Response::Acknowledged(Ok(())));
     assert_eq!(world.take("n", 500, &log), [(1, 2, 2)]);
 }
 
@@ -58,7 +58,8 @@ fn what_nobody_ever_acquired_cannot_be_acknowledged() {
         limits: LIMITS,
         batches: vec![AcknowledgeBatch { first: 0, last: 0, kinds: vec![Accept] }],
     });
-    assert_eq!(world.call(unknown), Response::Done(Err(ErrorCode::UnknownTopicOrPartition)));
+    let refused = Response::Acknowledged(Err(UNKNOWN_PARTITION));
+    assert_eq!(world.call(unknown), refused);
 }
 
 #[test]

@@ -39,8 +39,8 @@ fn an_append_that_fails_takes_back_what_it_said() {
     let said = world.saying("m", &[(1, 1, Accept)]);
     let waiter = world.ask(said);
     world.fail();
-    let error = ErrorCode::NotCoordinator;
-    assert_eq!(world.answers.remove(&waiter), Some(Response::Done(Err(error))));
+    let refused = Response::Acknowledged(Err(ErrorCode::NotCoordinator.into()));
+    assert_eq!(world.answers.remove(&waiter), Some(refused));
     assert_eq!(world.take("n", 500, &log), [(1, 3, 1)]);
 }
 
