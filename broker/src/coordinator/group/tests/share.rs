@@ -3,6 +3,7 @@
 use super::*;
 
 mod members;
+mod model;
 mod offsets;
 mod reload;
 mod wrong_kind;
