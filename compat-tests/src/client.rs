@@ -90,6 +90,34 @@ pub static KAFKA_PYTHON: Client = Client {
     ],
 };
 
+/// Python's `aiokafka`: a producer, a transaction manager and a group member of its own.
+pub static AIOKAFKA: Client = Client {
+    name: "aiokafka",
+    toolchain: Toolchain::Python { name: "aiokafka" },
+    unsupported: &[
+        Unsupported {
+            case: "null_headers_and_records_of_nothing_round_trip",
+            broker: None,
+            reason: "aiokafka 0.14.0 sends no records without key and value",
+        },
+        Unsupported {
+            case: INCREMENTAL,
+            broker: None,
+            reason: "aiokafka 0.14.0 has no IncrementalAlterConfigs",
+        },
+        Unsupported {
+            case: SHARE_BY_CONSUMER,
+            broker: None,
+            reason: "aiokafka 0.14.0 has no consumer protocol",
+        },
+        Unsupported {
+            case: RESUME_BY_CONSUMER,
+            broker: None,
+            reason: "aiokafka 0.14.0 has no consumer protocol",
+        },
+    ],
+};
+
 const JAVA_UNSUPPORTED: &[Unsupported] =
     &[Unsupported { case: LEGACY, broker: None, reason: "kafka-clients 4 removed Admin.alterConfigs" }];
 
@@ -212,8 +240,17 @@ pub static KAFKAJS: Client = Client {
 };
 
 /// Every client, in the order of the table's columns.
-pub static CLIENTS: &[&Client] =
-    &[&LIBRDKAFKA, &CONFLUENT_KAFKA, &KAFKA_PYTHON, &JAVA_4_3_1, &JAVA_4_4_0, &FRANZ_GO, &SARAMA, &KAFKAJS];
+pub static CLIENTS: &[&Client] = &[
+    &LIBRDKAFKA,
+    &CONFLUENT_KAFKA,
+    &KAFKA_PYTHON,
+    &AIOKAFKA,
+    &JAVA_4_3_1,
+    &JAVA_4_4_0,
+    &FRANZ_GO,
+    &SARAMA,
+    &KAFKAJS,
+];
 
 /// Older Java clients, with a choice of the cases: [`crate::OLD_CLIENT_CASES`].
 pub static OLD_CLIENTS: &[&Client] = &[&JAVA_2_1_1, &JAVA_2_8_2, &JAVA_3_0_2, &JAVA_3_9_1, &JAVA_4_0_0];

@@ -1,4 +1,4 @@
-"""The line protocol of ../README.md: verbs in on stdin, answers out on stdout, for both Python drivers."""
+"""The line protocol of ../README.md: verbs in on stdin, answers out on stdout, for the Python drivers."""
 
 import base64
 import json
