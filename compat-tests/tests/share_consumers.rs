@@ -1,6 +1,6 @@
 //! Share groups (KIP-932) as Kafka's own share consumer sees them. `COMPAT_BROKER=kafka` runs them on Apache Kafka.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -219,5 +219,52 @@ fn what_was_acknowledged_stays_so_when_the_broker_is_killed() -> Result<()> {
     again.sort();
     assert_eq!(offsets(&again), [(3, 2), (5, 1), (6, 1), (7, 1), (8, 1)]);
     assert_eq!(other.poll(QUIET)?, []);
+    Ok(())
+}
+
+#[test]
+fn nothing_that_was_acknowledged_comes_again_over_kills_of_the_broker() -> Result<()> {
+    const PER_ROUND: usize = 40;
+    let mut scene = Scene::new(2, "")?;
+    let mut done: BTreeSet<(i32, i64)> = BTreeSet::new();
+    let rounds = 2 * scene.broker.kind().kills();
+    let mut member = scene.member("explicit")?;
+    for round in 0..rounds {
+        for partition in 0..2 {
+            scene.send(partition, &values(&format!("round-{round}"), PER_ROUND / 2))?;
+        }
+        let records = member.poll(PATIENCE)?;
+        ensure!(!records.is_empty(), "nothing came in round {round}");
+        settle(&mut member, &records, &mut done)?;
+        // Every other time with records in its hands.
+        if round % 2 == 0 {
+            let held = member.poll(Duration::from_millis(500))?;
+            scene.broker.restart()?;
+            settle(&mut member, &held, &mut done)?;
+        } else {
+            scene.broker.restart()?;
+        }
+        member.0.kill();
+        member = scene.member("explicit")?;
+    }
+    let began = clock::now();
+    while done.len() < rounds * PER_ROUND && began.elapsed() < PATIENCE * 2 {
+        let records = member.poll(Duration::from_secs(2))?;
+        settle(&mut member, &records, &mut done)?;
+    }
+    ensure!(done.len() == rounds * PER_ROUND, "{} records came", done.len());
+    assert_eq!(member.poll(QUIET)?, []);
+    Ok(())
+}
+
+/// Accepts the records; when nothing is wrong with that, none of them may come again.
+fn settle(member: &mut Member, records: &[Received], done: &mut BTreeSet<(i32, i64)>) -> Result<()> {
+    for (partition, offset, ..) in records {
+        ensure!(!done.contains(&(*partition, *offset)), "{partition}:{offset} came again");
+    }
+    member.say(records, "ACCEPT")?;
+    if member.commit().is_ok_and(|errors| errors.is_empty()) {
+        done.extend(records.iter().map(|(partition, offset, ..)| (*partition, *offset)));
+    }
     Ok(())
 }

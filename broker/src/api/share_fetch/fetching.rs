@@ -247,8 +247,9 @@ impl Fetching {
                     partitions.push(described(served.place, *from, &partition));
                     records.push((served.place, partition.records));
                 }
-                // The log let go of what was to be read: the next look knows.
-                ErrorCode::OffsetOutOfRange => look = Look::Changed,
+                // The log let go of what was to be read: the next look knows. A log that lost its end is waited for.
+                ErrorCode::OffsetOutOfRange if served.log.log_start_offset() > *from => look = Look::Changed,
+                ErrorCode::OffsetOutOfRange => {}
                 error => fetched.fail(served.place, error),
             }
         }

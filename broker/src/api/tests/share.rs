@@ -303,3 +303,18 @@ fn an_exact_limit_is_kept_and_locks_are_renewed_in_version_2() {
     assert_eq!(partitions(&renewed).next().unwrap().acknowledge_error_code, 0);
     assert_eq!(share.fetch("n", 0), [(2, 2, 1)]);
 }
+
+#[test]
+fn a_group_that_is_ahead_of_its_partition_waits_for_it() {
+    let share = Share::new(&[]);
+    share.initialize(2, 1);
+    let ahead = share.parked("m", 0);
+    let waited = block_on(async { tokio::time::timeout(Duration::from_millis(50), ahead).await });
+    assert!(waited.is_err(), "there is nothing at offset 1");
+    share.initialize(3, 7);
+    let ahead = share.parked("n", 0);
+    let waited = block_on(async { tokio::time::timeout(Duration::from_millis(50), ahead).await });
+    assert!(waited.is_err(), "nor at 7, where the log does not reach");
+    share.fill(&["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+    assert_eq!(share.fetch("n", 1), [(7, 8, 1)]);
+}
