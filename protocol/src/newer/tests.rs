@@ -148,3 +148,32 @@ fn offsets_of_share_groups_have_a_lag() {
     assert_eq!(encoded(&response, 1), bytes(expected));
     assert_eq!(encoded(&response, 0), encoded(&response.common, 0));
 }
+
+#[test]
+fn share_fetches_say_how_much_they_acquire_and_whether_they_renew() {
+    let id = Uuid::from_u64_pair(1, 2);
+    let fetch: ShareFetchRequest = decoded(
+        "0267 026d 00000007 000001f4 00000001 00100000 0000000a 00000005 01 01 \
+         02 00000000000000010000000000000002 02 00000003 02 0000000000000004 0000000000000005 03 01 04 00 00 00 \
+         02 00000000000000010000000000000002 02 00000006 00 00",
+        2,
+    );
+    assert_eq!((fetch.acquire_mode, fetch.is_renew), (1, true));
+    let common = fetch.common;
+    assert_eq!((common.share_session_epoch, common.max_wait_ms, common.min_bytes), (7, 500, 1));
+    assert_eq!((common.max_bytes, common.max_records, common.batch_size), (1 << 20, 10, 5));
+    let partition = &common.topics[0].partitions[0];
+    let batch = &partition.acknowledgement_batches[0];
+    assert_eq!((common.topics[0].topic_id, partition.partition_index), (id, 3));
+    assert_eq!((batch.first_offset, batch.last_offset, &batch.acknowledge_types[..]), (4, 5, &[1, 4][..]));
+    assert_eq!(common.forgotten_topics_data[0].partitions, [6]);
+
+    let acknowledge: ShareAcknowledgeRequest = decoded("0267 026d 00000007 01 01 00", 2);
+    assert!(acknowledge.is_renew && acknowledge.common.topics.is_empty());
+    let older: ShareAcknowledgeRequest = decoded("0267 026d 00000007 01 00", 1);
+    assert_eq!((older.is_renew, older.common.share_session_epoch), (false, 7));
+    let mut answer = ShareAcknowledgeResponse { acquisition_lock_timeout_ms: 30_000, ..Default::default() };
+    answer.common.error_code = 122;
+    assert_eq!(encoded(&answer, 1), bytes("00000000 007a 00 01 01 00"));
+    assert_eq!(encoded(&answer, 2), bytes("00000000 007a 00 00007530 01 01 00"));
+}

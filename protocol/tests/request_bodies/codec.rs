@@ -10,7 +10,7 @@ mod newest {
     pub(super) use protocol::newer::{
         AddRaftVoterRequest, ApiVersionsRequest, DeleteGroupsRequest, DescribeLogDirsRequest,
         DescribeShareGroupOffsetsRequest, ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest,
-        WriteTxnMarkersRequest,
+        ShareAcknowledgeRequest, ShareFetchRequest, WriteTxnMarkersRequest,
     };
 }
 
