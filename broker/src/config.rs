@@ -11,6 +11,7 @@ mod keys;
 mod listeners;
 mod properties;
 mod settings;
+mod share_bounds;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -341,6 +342,7 @@ impl Config {
     }
 
     fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
+        share_bounds::check(settings)?;
         let flush = match settings.text("onelog.flush") {
             Some("interval") => FlushMode::Interval(settings.millis("onelog.flush.interval.ms")),
             Some("os") => FlushMode::Os,
