@@ -161,6 +161,18 @@ fn share_group_command_lists_describes_resets_and_deletes() {
         expect(&consumed, "value-0\nvalue-1\nvalue-2\nvalue-3\n")?;
         has_lag("6")?;
 
+        // Kafka's own readers of the topics read ours.
+        for (state_topic, formatter, wanted) in [
+            ("__share_group_state", "consumer.group.share.ShareGroupStateMessageFormatter", "deliveryState"),
+            ("__consumer_offsets", "consumer.ShareGroupMessageFormatter", &group),
+        ] {
+            let formatter = format!("org.apache.kafka.tools.{formatter}");
+            let read = ["--topic", state_topic, "--from-beginning", "--timeout-ms", "5000"];
+            let shown = tools.run(CONSUMER, &[&read[..], &["--formatter", &formatter]].concat())?;
+            expect(&shown, &group)?;
+            expect(&shown, wanted)?;
+        }
+
         let delete = ["--delete-offsets", "--group", &group, "--topic", &topic];
         expect(&tools.run(SHARE_GROUP, &delete)?, "Successful")?;
         expect(&tools.run(SHARE_GROUP, &["--delete", "--group", &group])?, "was successful")?;

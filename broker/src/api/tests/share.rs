@@ -318,3 +318,48 @@ fn a_group_that_is_ahead_of_its_partition_waits_for_it() {
     share.fill(&["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
     assert_eq!(share.fetch("n", 1), [(7, 8, 1)]);
 }
+
+#[test]
+fn what_compaction_took_is_passed_over_however_little_is_asked_for() {
+    let client = Client::new();
+    let configs = [("cleanup.policy", "compact"), ("segment.bytes", "1048576")];
+    let share = Share { topic: client.create("t", 1, &configs), client };
+    share.initialize(1, 0);
+    // All have the same key, and all but the last segment is compacted.
+    for _ in 0..30 {
+        share.fill(&["x".repeat(100_000).as_str()]);
+    }
+    share.client.broker.store.clean().unwrap();
+    let response = share.ask(&share.request("m", 0).with_max_records(1));
+    let first = acquired(&response)[0].0;
+    assert!(first > 0, "compaction left everything");
+    assert_eq!(share.acknowledge("m", 1, (first, first, ACCEPT)), (0, 0));
+    let rest = share.fetch("m", 2);
+    assert!(rest.iter().all(|(next, _, deliveries)| *next > first && *deliveries == 1), "{rest:?}");
+    for (first, last, _) in rest {
+        assert_eq!(share.acknowledge("m", 3, (first, last, ACCEPT)), (0, 0));
+    }
+    let summary = block_on(share.client.broker.share_partitions.summary("g", vec![(share.topic, 0)]));
+    assert!(summary[0].unwrap().unwrap().start_offset >= first);
+}
+
+#[test]
+fn a_group_begins_with_records_of_a_certain_age() {
+    let share = Share::new(&[]);
+    let age = std::collections::BTreeMap::from([(
+        "@group/g/share.auto.offset.reset".to_owned(),
+        "by_duration:PT1H".to_owned(),
+    )]);
+    share.client.broker.store.set_broker_configs(age).unwrap();
+    let hours_ago = |hours: i64| share.client.now() - hours * 3_600_000;
+    for hours in [3, 2] {
+        let mut builder = protocol::record_batch_builder::RecordBatchBuilder::new(0);
+        builder.append(hours_ago(hours), None, Some(b"old"));
+        assert_eq!(share.client.produce("t", 0, builder.build()).error_code, 0);
+    }
+    let mut builder = protocol::record_batch_builder::RecordBatchBuilder::new(0);
+    builder.append(hours_ago(0), None, Some(b"new"));
+    assert_eq!(share.client.produce("t", 0, builder.build()).error_code, 0);
+    share.initialize(2, -1);
+    assert_eq!(share.fetch("m", 0), [(2, 2, 1)]);
+}

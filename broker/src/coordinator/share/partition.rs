@@ -132,8 +132,8 @@ impl SharePartition {
     /// Takes in a batch of the log.
     pub(super) fn load_batch(&mut self, batch: StateBatch) {
         let StateBatch { first, last, state, deliveries } = batch;
-        if last < first || last == i64::MAX {
-            return;
+        if first < 0 || last < first || last == i64::MAX {
+            return; // nothing that anybody wrote
         }
         let state = match state {
             DeliveryState::Available => State::Available,
