@@ -15,7 +15,8 @@
 //! taken back from a member step by step: it moves to its target at once.
 //!
 //! Behaviour is Kafka 4.3's `ShareGroup` and the share part of `GroupMetadataManager`. Different on purpose: initializing that
-//! was under way when the broker stopped is begun again with the next heartbeat, not after 30 seconds; the number that tells
+//! was under way when the broker stopped is begun again with the next heartbeat, and one that nothing is heard of after five
+//! seconds, not after thirty; the number that tells
 //! whether topics changed is made in another way (see `consumer`); the assignor runs in the coordinator.
 //!
 //! Rooms: `member` and `state` are the values, `assignor` computes targets, `heartbeat`, `offsets` and `admin` are the requests,

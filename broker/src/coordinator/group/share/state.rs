@@ -11,9 +11,10 @@ use uuid::Uuid;
 use crate::coordinator::group::consumer::member::Assignment;
 use crate::coordinator::group::consumer::topics::TopicIndex;
 
-/// How long initializing may take before it is tried again (`group.share.initialize.retry.interval.ms`, a config that Kafka
-/// does not show).
-const RETRY_MS: i64 = 30_000;
+/// How long nothing may be heard of initializing before it is tried again. In Kafka 30 s
+/// (`group.share.initialize.retry.interval.ms`, a config that it does not show), because a share coordinator elsewhere may be
+/// long; here it is in the same process, and silent only when the client whose heartbeat began it is gone.
+const RETRY_MS: i64 = 5_000;
 
 /// Partitions of one topic.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -210,7 +210,7 @@ fn initializing_that_fails_is_tried_again_with_the_next_heartbeat_and_one_that_h
     assert!(world.share_beat(joining("a")).initialize.is_some());
     world.initialized(partitions(&[0]), false);
     assert!(world.share_beat(staying("a", 2)).initialize.is_some());
-    world.pass(Duration::from_millis(29_999));
+    world.pass(Duration::from_millis(4_999));
     assert_eq!(world.share_beat(staying("a", 2)).initialize, None);
     world.pass(Duration::from_millis(1));
     assert!(world.share_beat(staying("a", 2)).initialize.is_some());
