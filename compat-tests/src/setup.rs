@@ -106,14 +106,24 @@ fn install_kafka() -> Result<OsString> {
 /// As [`kafka_class_path`], or the programs do not compile.
 pub fn ecosystem_class_path() -> Result<OsString> {
     static CLASS_PATH: OnceLock<Prepared<OsString>> = OnceLock::new();
-    let prepared = CLASS_PATH.get_or_init(|| install_ecosystem().map_err(|error| format!("{error:#}")));
+    let prepared =
+        CLASS_PATH.get_or_init(|| install_programs("ecosystem").map_err(|error| format!("{error:#}")));
     prepared.clone().map_err(|error| anyhow!(error))
 }
 
-fn install_ecosystem() -> Result<OsString> {
+/// The class path of Apache Flink with its Kafka connector, and our own program in `drivers/flink`.
+///
+/// # Errors
+/// As [`ecosystem_class_path`].
+pub fn flink_class_path() -> Result<OsString> {
+    install_programs("flink")
+}
+
+/// The programs in `drivers/NAME`, and what the pom.xml beside them names.
+fn install_programs(name: &str) -> Result<OsString> {
     require_java()?;
-    let source = layout::driver_dir("ecosystem");
-    let folder = install("ecosystem", &source, "", |folder| {
+    let source = layout::driver_dir(name);
+    let folder = install(name, &source, "", |folder| {
         copy_dependencies(&source, folder, &[])?;
         compile(&source, folder)
     })?;

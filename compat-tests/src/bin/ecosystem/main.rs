@@ -5,6 +5,7 @@
 //! scenario starts brokers of its own and checks what came out against what went in, record by record.
 
 mod connect;
+mod flink;
 mod kafka_console;
 mod kafkatop;
 mod kcat;
@@ -39,6 +40,8 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("connect-distributed", connect::distributed),
     ("connect-exactly-once-source", connect::exactly_once_source),
     ("mirror-maker", mirror::run),
+    ("flink-exactly-once", |kind| flink::run(kind, "INCREMENTING")),
+    ("flink-exactly-once-pooling", |kind| flink::run(kind, "POOLING")),
     ("streams-at-least-once", |kind| streams::run(kind, Guarantee::AtLeastOnce, &[])),
     ("streams-at-least-once-killed", |kind| {
         streams::run(kind, Guarantee::AtLeastOnce, &[Victim::Application; 2])

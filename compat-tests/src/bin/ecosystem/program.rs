@@ -16,6 +16,7 @@ const LAST_LINES: usize = 25;
 /// A program that is meant to run until it is killed. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Program {
+    class_path: OsString,
     class: &'static str,
     arguments: Vec<OsString>,
     log: PathBuf,
@@ -25,8 +26,17 @@ pub(crate) struct Program {
 impl Program {
     /// Starts `class` of the ecosystem's class path.
     pub(crate) fn start(class: &'static str, arguments: Vec<OsString>) -> Result<Self> {
+        Self::start_with(setup::ecosystem_class_path()?, class, arguments)
+    }
+
+    /// Starts `class` of another class path.
+    pub(crate) fn start_with(
+        class_path: OsString,
+        class: &'static str,
+        arguments: Vec<OsString>,
+    ) -> Result<Self> {
         let log = layout::log_file(class)?;
-        let mut program = Self { class, arguments, log, process: None };
+        let mut program = Self { class_path, class, arguments, log, process: None };
         program.launch()?;
         Ok(program)
     }
@@ -67,7 +77,7 @@ impl Program {
         let output = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new("java");
         command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx384m"]);
-        command.args(["-Dorg.apache.logging.log4j.level=WARN", "-cp"]).arg(setup::ecosystem_class_path()?);
+        command.args(["-Dorg.apache.logging.log4j.level=WARN", "-cp"]).arg(&self.class_path);
         command.arg(self.class).args(&self.arguments);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         self.process = Some(GuardedProcess::start(&mut command, None)?);
