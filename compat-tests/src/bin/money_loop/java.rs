@@ -5,6 +5,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use compat_tests::{clock, setup};
@@ -13,6 +14,7 @@ use crate::bank::ACCOUNTS;
 use crate::ledger::Ledger;
 use crate::transfer::Part;
 use crate::worker::{LONGEST_LIFE, MOST_FAILED_STARTS, PATIENCE, SHORT_TIMEOUT_MS, TIMEOUT_MS, Worker};
+use crate::workers::Shared;
 
 /// What the client made of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,25 +34,29 @@ struct Teller {
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     ledger: Ledger,
+    shared: Arc<Shared>,
+    number: usize,
 }
 
 impl Teller {
-    fn start(address: &str, ledger: &Ledger) -> Result<Self> {
+    fn start(worker: &Worker) -> Result<Self> {
         let mut child = Command::new("java")
             .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m", "-cp"])
             .arg(setup::program_class_path("money")?)
-            .args(["Teller", address, ACCOUNTS])
+            .args(["Teller", &worker.address, ACCOUNTS])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .context("java does not start")?;
         let (input, output) = (child.stdin.take(), child.stdout.take().context("its output is piped")?);
-        Ok(Self { child, input, output: BufReader::new(output), ledger: ledger.clone() })
+        let (ledger, shared) = (worker.ledger.clone(), Arc::clone(&worker.shared));
+        Ok(Self { child, input, output: BufReader::new(output), ledger, shared, number: worker.number })
     }
 
     /// Every call returns: the client's own limits are seconds.
     fn call(&mut self, call: &str) -> Result<Answer> {
+        self.shared.calling(self.number, call);
         writeln!(self.input.as_ref().context("its input is open")?, "{call}")?;
         loop {
             let mut line = String::new();
@@ -110,7 +116,7 @@ impl Worker {
     /// # Errors
     /// The broker stays away, or the process fails.
     pub(crate) fn run_java(mut self) -> Result<()> {
-        let mut teller = Teller::start(&self.address, &self.ledger)?;
+        let mut teller = Teller::start(&self)?;
         while !self.shared.is_stopped() {
             self.live_java(&mut teller)?;
         }

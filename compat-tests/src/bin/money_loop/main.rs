@@ -158,7 +158,10 @@ impl Run {
             let wait = Duration::from_millis(self.random.u64(arguments.shortest..=arguments.longest));
             self.round(wait).with_context(|| format!("round {round}"))?;
             if arguments.quiet_every > 0 && round % arguments.quiet_every == 0 && round < arguments.rounds {
-                self.workers.pause()?;
+                if let Err(error) = self.workers.pause() {
+                    let open = ending::hanging(self.broker.socket(), &self.bank)?;
+                    return Err(error.context(format!("after round {round}, open in the broker: {open:?}")));
+                }
                 self.quiet_reading().with_context(|| format!("after round {round}"))?;
                 self.workers.resume();
                 say(&format!("after round {round}: {}", self.report.state()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use compat_tests::clock;
@@ -38,9 +38,16 @@ pub(crate) struct Shared {
     left_open: AtomicU64,
     /// Errors of the client by words, with their number.
     errors: Mutex<BTreeMap<String, u64>>,
+    /// By worker with Java's producer: its newest call, and when it began.
+    calls: Mutex<BTreeMap<usize, (String, Instant)>>,
 }
 
 impl Shared {
+    pub(crate) fn calling(&self, worker: usize, call: &str) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.insert(worker, (call.to_owned(), clock::now()));
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
@@ -122,7 +129,13 @@ impl Workers {
         self.shared.pause.store(true, Ordering::SeqCst);
         let idle = || Ok((self.shared.idle.load(Ordering::SeqCst) == self.threads.len()).then_some(()));
         let resting = clock::poll_until(IDLE_LIMIT, PAUSE, idle)?;
-        resting.with_context(|| format!("a worker does not come to rest, or gave up: {:?}", self.errors()))
+        resting.with_context(|| {
+            let ended: Vec<_> = self.threads.iter().map(JoinHandle::is_finished).collect();
+            let calls = self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let calls: Vec<_> = calls.iter().map(|(_, (call, since))| (call, since.elapsed())).collect();
+            let errors = self.errors();
+            format!("a worker does not come to rest: ended {ended:?}, newest Java calls {calls:?}, errors {errors:?}")
+        })
     }
 
     pub(crate) fn resume(&self) {
